@@ -12,7 +12,7 @@ READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables on make's own command line. The sandbox accepts some variables only from there.
+# The names of the variables that the user set on make's command line. The sandbox accepts some variables only on this line.
 # Only the names are passed on, because values could break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
@@ -26,8 +26,8 @@ TARGETS := $(shell awk -F: '/^[a-z-]+:.*$(HASHES) / {print $$1}' $(HERE))
 override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"} /^$(HASH) For maintainers/ {print "\nFor those who change the project:"} /^[a-z-]+:.*$(HASHES) / {printf "  make %-13s %s\n", $$1, $$2}' $(HERE)
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)
-# An unknown target stops make before make does anything. This also happens with -n, and if a file has the
-# name of the target.
+# An unknown target stops make before make does anything, even with -n, and even if a file has the name of
+# the target.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
 $(shell $(HELP) >&2)
@@ -128,7 +128,7 @@ fuzz: $(READY) ## run the property tests with at least ten times as many example
 	@echo "Hypothesis runs 1,000 examples of each property, but 10,000 examples of each property that the table counts by kind. It also runs 120,000 events, and a million pairs of a policy and an access. This takes about 25 minutes on 2 cores. The table at the end counts the examples of each kind. The run fails if a kind has too few examples (tests/support/tried.py)."
 	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=long --durations=10
 
-chaos: $(READY) ## inject faults between all parts, and print how often each fault was tried and survived
+chaos: $(READY) ## inject faults between all parts, and print the number of tries and the result for each fault
 	@PYTHONPATH=tests/support:functions/sts_token $(BIN)/python -m tests.chaos -n 4
 
 mutants: $(MEASURE) ## change the code of a room a thousand times, and list the changes that its tests miss: ROOM=login [SURVIVORS=1]; up to 20 minutes
@@ -157,7 +157,7 @@ format: $(READY) ## format the code, and fix what lint can fix
 docs: $(READY_RUN) ## make the generated pages: configuration.md and errors.md in both languages, assumptions.md, tables of sizing.md
 	@$(BIN)/python -m ops.reference
 
-bench: $(READY) ## measure the deployed package and its peers: [QUICK=1] [WRITE=1]; BASE=commit compares with that commit only
+bench: $(READY) ## measure the deployed package, and SDKs beside it: [QUICK=1] [WRITE=1]; BASE=commit compares with that commit only
 	@exec $(BIN)/python -m $(if $(BASE),bench.compare,bench)
 
 burst: $(READY) ## measure 100 new tokens at once, and up to 90 a second, on both runtimes; about 8 minutes

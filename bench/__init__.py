@@ -1,2 +1,2 @@
-"""Benchmarks of the function and other programs ("peers"). Results are ratios within one run,
-because times on a machine vary more than ratios do."""
+"""Benchmarks of the function and other programs ("peers"). A result is a ratio of two values of the
+same run, because times vary more from run to run than their ratios do."""

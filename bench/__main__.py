@@ -2,8 +2,8 @@
 
 It measures the built package as read-only files, on the runtime's Python if that is installed. The
 package calls a stand-in of the cloud over TLS. CPU time is measured on full cores. Wall time is
-measured with a share of a CPU, if a control group can be made. `make bench BASE=…` is in
-compare.py. Variables:
+measured while the process gets only a share of a CPU. This needs a cgroup of Linux: if none can be
+made, wall time is left out. `make bench BASE=…` is in compare.py. Variables:
 
     QUICK=1   few rounds, only at 0.1 vCPU: under 4 minutes instead of under 20
     WRITE=1   rewrite the tables of docs/benchmark.md and its plot
@@ -48,7 +48,8 @@ LABELS = {
 
 
 class Size(NamedTuple):
-    """The size of the measurement: the rounds of each kind, and the shares of a CPU."""
+    """How much is measured: the number of rounds for each kind of measurement, and the shares of a
+    CPU."""
 
     cold: int
     warm: int
@@ -95,7 +96,7 @@ def measure(size: Size, python: Python, folder: Path) -> Results:
     with deployed.world(made, python.path, place) as world:
         _say(f"{size.cold} rounds of cold starts ...")
         cold = deployed.cold(world, size.cold)
-        _say(f"{size.slow} rounds with a share of a CPU ...")
+        _say(f"{size.slow} rounds with limited CPU time ...")
         slow = {vcpu: deployed.slow(world, vcpu, size.slow) for vcpu in size.vcpus}
         _say(f"{size.warm} rounds of warm calls ...")
         warm = deployed.warm(world, size.warm, size.slices)
@@ -124,7 +125,8 @@ def machine() -> str:
 
 
 def written(page: str, found: Results) -> str:
-    """The page's text with the tables of this run between its markers."""
+    """Return the text of `page` with the tables of this run. The tables replace the text between
+    the markers BEGIN and END."""
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
@@ -133,7 +135,8 @@ def written(page: str, found: Results) -> str:
 
 
 def plot(found: Results) -> str:
-    """The plot of first tokens. It shows the time at 0.1 vCPU, or the CPU time if there is none."""
+    """The plot of first tokens. It shows the wall time at 0.1 vCPU if this was measured, otherwise
+    the CPU time."""
     slow = found.slow.get(0.1)
     title, unit, values = "CPU time of a cold start with its first token", "ms", found.cold
     if slow is not None:

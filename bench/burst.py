@@ -2,8 +2,8 @@
 
 The loads are a burst of 100 requests within a second after an idle time, and 20, 50 and 90 requests
 a second for 30 s. They run on the runtime python3.10, with the code of BASE (a commit) and with
-today's code, and on a custom runtime. STS answers after 100 ms. An instance has the share of a CPU
-that s.yaml gives it, if the share can be set.
+today's code, and on a custom runtime. STS answers after 100 ms. If the share of a CPU can be set on
+this machine, each instance has the share that s.yaml sets.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GRACE_SECONDS = 0.5
 
 
 class Runtime(NamedTuple):
-    """A way to run the package in a folder, as s.yaml configures it."""
+    """One of the runtimes in which s.yaml can run the function. The package is in `folder`."""
 
     name: str
     folder: Path
@@ -58,7 +58,7 @@ class Load(NamedTuple):
 
 class Result(NamedTuple):
     """`refused` is the number of requests that the platform refused. `failed` is the number of
-    other requests without a token. `p50` and `p99` are in milliseconds."""
+    other requests that got no token. `p50` and `p99` are in milliseconds."""
 
     refused: int
     failed: int
@@ -76,7 +76,8 @@ LOADS = (
 
 def main() -> int:
     """Measure and print. Return 0 if the custom runtime handles the burst (is_carried). Return 1 if
-    it does not, or if nothing can be measured. Return 130 after Ctrl-C."""
+    the custom runtime does not handle the burst, or if nothing can be measured. Return 130 after
+    Ctrl-C."""
     base = os.environ.get("BASE") or BASE
     try:
         with tempfile.TemporaryDirectory(prefix="burst-") as name:
@@ -103,7 +104,7 @@ def report(base: str, folder: Path) -> int:
     found_python = find_or_this()
     python = found_python.path
     with share(1) as before:
-        limited = "as s.yaml has it" if before else "not limited: no control group can be made"
+        limited = "as s.yaml has it" if before else "not limited: no Linux cgroup can be made"
     other = "" if found_python.is_runtime else ", not the runtime"
     print(f"{python}{other}; vCPU {limited}; STS takes 100 ms, over TLS")
     print(f"{'':40}refused failed   p50 ms   p99 ms  instances")
@@ -123,8 +124,9 @@ def report(base: str, folder: Path) -> int:
 
 
 def is_carried(cold: float, burst: Result) -> bool:
-    """Whether one instance gave a token for every request, and was fast enough. For this, 99 of 100
-    requests may take at most 0.5 s longer than a cold start (`cold`, in milliseconds)."""
+    """Whether a single instance gave a token for every request, and was fast enough. It was fast
+    enough if 99 of 100 requests took at most 0.5 s longer than a cold start (`cold`, in
+    milliseconds)."""
     slowest = cold + GRACE_SECONDS * 1000
     return burst.refused == burst.failed == 0 and burst.instances == 1 and burst.p99 <= slowest
 
@@ -142,8 +144,8 @@ def measured(runtime: Runtime, load: Load, python: str) -> Result:
 
 @contextmanager
 def platform(runtime: Runtime, python: str, sts: Mapping[str, str]) -> Iterator[Platform]:
-    """A platform that has no instances yet. The variables `sts` tell its instances where STS is.
-    The instances end when the block ends."""
+    """A platform that has no instances yet. `sts` holds environment variables, which tell the
+    instances the address of STS. The instances end when the block ends."""
     environment = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tBurst",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "burst",
@@ -179,7 +181,8 @@ def put(fc: Platform, load: Load) -> list[tuple[float, Answer]]:
         due = begin + number * load.seconds / load.requests
         time.sleep(max(due - time.perf_counter(), 0))
         answer = fc.answer({"Authorization": f"Bearer {logins[number]}"})
-        # Count from the due time, so that the wait for a free thread is included.
+        # The time is counted from the moment when the request was due, so it includes the wait for
+        # a free thread.
         return time.perf_counter() - due, answer
 
     with ThreadPoolExecutor(200) as clients:
@@ -201,8 +204,7 @@ def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) 
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The smallest value for which at least `percent` percent of the sorted values are equal or
-    smaller. It is NaN if there are no values."""
+    """Return the percentile of the sorted values (nearest rank), or NaN if there are no values."""
     if not values:
         return float("nan")
     return values[max(-(-len(values) * percent // 100), 1) - 1]

@@ -1,7 +1,8 @@
 """Environments and events for the benchmarks.
 
-Old and new versions must handle the events in the same way. Newer versions have limits that are on
-by default, so variables switch them off. An older version ignores these variables.
+Old and new versions must handle the events in the same way. Newer versions have limits by default.
+The environments have variables that switch these limits off. An older version does not know these
+variables, and ignores them.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ _GOLDEN = ROOT / "tests" / "events" / "get_token.json"
 
 
 class Slice(NamedTuple):
-    """CALLS calls that are measured together. The list of events is sent `repeat` times."""
+    """A group of CALLS calls. They are measured together. The list of events is sent `repeat`
+    times."""
 
     events: list[str]
     repeat: int
 
 
 class Scenario(NamedTuple):
-    """A way to identify callers; `label` is appended to the names of its metrics."""
+    """How the function identifies the callers of a series of calls (AUTH). `label` is appended to
+    the names of the metrics of this series."""
 
     auth: str
     label: str
@@ -76,7 +79,7 @@ def cold_event(scenario: Scenario, now: float) -> str:
 
 
 def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]:
-    """`count` slices of each kind of warm calls, at `now` (unix seconds)."""
+    """Return `count` slices for each kind of warm calls, with logins of `now` (unix seconds)."""
     put = {"object": OBJECT, "content_type": CONTENT_TYPE}
     same = {
         "a token served again": _event(scenario, now),
@@ -93,7 +96,8 @@ def slices(scenario: Scenario, count: int, now: float) -> dict[str, list[Slice]]
 
 
 def _new(scenario: Scenario, now: float, number: int) -> str:
-    """The event for a new token. Another `number` means another caller or another object."""
+    """The event for a token that is not in the cache. Each `number` gives another caller (with
+    logins) or another object (without logins)."""
     if scenario.auth == "jwt":
         return _event(scenario, now, user=f"user-{number}")
     return _event(scenario, now, object=f"photos/{number}.jpg")

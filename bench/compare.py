@@ -29,7 +29,7 @@ from bench.rounds import SEED, Measured, Metric, measure
 from ops.package import PackageError
 
 SLICES = 25
-"""Slices of each kind of warm calls, in each process."""
+"""Each process divides the warm calls of one kind into this many groups (slices)."""
 
 
 class Options(NamedTuple):
@@ -117,7 +117,7 @@ def verdict(metric: Metric, limit: float | None) -> str:
 
 
 def is_over(metric: Metric, limit: float | None) -> bool:
-    """Whether a CPU time is over the limit, and noise cannot explain it."""
+    """Whether a CPU time is over the limit by more than noise can explain."""
     return limit is not None and metric.is_cpu_time and metric.ratios.is_over(limit)
 
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from ops import ROOT
 from ops.package import replace_compiled
 
-# With -c, this imports the package ops of the given folder. With -m, Python might import another
-# package ops.
+# With -c, this code imports the package ops of the given folder. With -m, Python might import
+# another package named ops.
 _BUILD = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops.build import build; "
     "build(pathlib.Path(sys.argv[2]))"
@@ -28,7 +28,7 @@ _BUILD = (
 
 
 class CompareError(Exception):
-    """Raised when nothing can be compared. The message is one line that says why."""
+    """Raised when nothing can be compared. The message gives the reason in one line."""
 
 
 class Python(NamedTuple):
@@ -67,11 +67,12 @@ def find_python(name: str) -> Python:
 
 
 def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> Copies:
-    """Build the copies in an empty folder. If `byte_code` is true, compile all of them.
+    """Build the copies in an empty folder. If `byte_code` is true, compile their modules.
 
     `base` has the same meaning as in `put_base`. Raises CompareError and PackageError.
     """
-    # Names of equal length keep the paths in the byte code and in sys.path equally long.
+    # The names are equally long, so that the paths in the byte code and in sys.path are equally
+    # long in all copies.
     copies = Copies(folder / "a0", folder / "a1", folder / "b0")
     put_base(base, copies.base)
     _build(ROOT, copies.now, "this working tree")
@@ -80,8 +81,8 @@ def make_copies(base: str, python: Python, folder: Path, *, byte_code: bool) -> 
     shutil.copytree(copies.base, copies.control)
     if byte_code:
         for package in copies:
-            # Compile each copy where it is, because loading moved byte code takes longer. Ignore
-            # errors: a file that cannot be compiled cannot be imported either.
+            # Compile each copy where it is, because loading moved byte code takes longer. Errors
+            # are ignored here, because the same file would also fail when it is imported.
             subprocess.run([python.path, "-I", "-m", "compileall", "-qq", package], check=False)
     return copies
 
@@ -116,7 +117,8 @@ def export(base: str, tree: Path, repository: Path = ROOT) -> None:
 
 def _commit(base: str, repository: Path) -> str:
     """The full hash of the commit `base`."""
-    # The suffix makes sure that git does not take the text as an option.
+    # The suffix ^{commit} makes git resolve a tag to its commit. The suffix also keeps git from
+    # reading a text like --help as an option.
     name = f"{base}^{{commit}}"
     found = _git(repository, "rev-parse", "--verify", "--quiet", name)
     if found is None:
@@ -145,5 +147,5 @@ def _build(tree: Path, target: Path, name: str) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line of a program's output, which is its error if it failed."""
+    """The last line of a program's output. If the program failed, this line has the error."""
     return (text.strip().splitlines() or ["it says nothing"])[-1]

@@ -2,8 +2,8 @@
 token path comes first.
 
 For each route a fresh process runs the initializer and answers one request. The process has the
-environment of a deployment, without variables of this shell. It needs no variables for endpoints,
-because stub_cloud.py answers under the names of STS and OSS, over TLS.
+environment variables that a deployed function would have, and no variables of this shell. It needs
+no variables for endpoints, because stub_cloud.py answers under the names of STS and OSS, over TLS.
 tests/golden/loaded_modules.json has the lists. WRITE=1 updates that file.
 """
 
@@ -41,12 +41,12 @@ _QUERIES = {"/signed-url": {"object": "a.jpg"}, "/multipart": {"object": "a.jpg"
 
 
 class CoreError(Exception):
-    """Raised when a route does not answer with success. The message is one line that says why."""
+    """Raised when a route does not answer with success. The message is one line with the reason."""
 
 
 class Loaded(NamedTuple):
-    """One of our modules. `lines` is the number of its lines. `ms` are the milliseconds of its
-    import, without the imports of other modules in it."""
+    """One of our modules. `lines` is the module's number of lines. `ms` is how many milliseconds
+    the import of the module takes, without the time for other modules that it imports."""
 
     name: str
     lines: int
@@ -150,7 +150,8 @@ def callback_event(function: Path, cloud: StubCloud) -> dict[str, Any]:
     body = callback["callbackBody"]
     for name, value in {**values, **variables}.items():
         body = body.replace(f"${{{name}}}", quote(value, safe=""))
-    # The other variables of the body describe an image. They are empty here.
+    # The variables that are left in the body describe an image. The object is not an image,
+    # so these variables become empty.
     body = re.sub(r"\$\{[^}]*\}", "", body)
     target = urlsplit(callback["callbackUrl"]).path
     event = _event(target, needs_login=False, method="POST")
@@ -177,7 +178,8 @@ def _event(path: str, *, needs_login: bool = True, method: str = "GET") -> dict[
 
 
 def _environment(cloud: StubCloud, *, with_callbacks: bool) -> dict[str, str]:
-    """The minimal variables of a deployment, with keys as Function Compute gets them for a role."""
+    """The minimal variables of a deployment, with the keys that Function Compute sets for a
+    function with a role."""
     variables = {
         "SSL_CERT_FILE": str(cloud.certificate),
         **DEPLOYED,

@@ -1,8 +1,8 @@
 """The measurements of `make bench`. Each deployed function runs in a fresh process.
 
-For every process, a stand-in answers as STS, OSS and the host of the JWKS, over TLS. The process
-trusts the CA of the stand-in, and as many other CAs as a machine usually trusts. CPU time is the
-user and system time of the whole process.
+For every process, one simulated server answers over TLS in place of STS, OSS and the host of the
+JWKS. The process trusts the CA of this server, and as many other CAs as a machine usually trusts.
+CPU time is the user and system time of the whole process.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from bench.vcpu import share
 SEED = 20261128
 VCPUS = (0.1, 0.25, 0.5, 1.0)
 ROUNDS_OF_A_PROCESS = 10
-"""Processes of the same code differ in speed, so all restart after this number of warm rounds."""
+"""Two processes with the same code differ in speed. Therefore all processes are started again after
+this number of warm rounds."""
 PARTS = 100
 """Parts in one call of /multipart."""
 REQUESTS = (1, 1000, 100_000)
 """The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""This subject gets different requests, of a growing number of callers. Every other subject gets
-one request again and again."""
+"""This subject gets different requests, from more and more callers. Each of the
+other subjects gets the same request again and again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -54,7 +55,8 @@ class Subject(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Warm calls of a subject. For each slice, the list of events is sent `repeat` times."""
+    """Warm calls of one kind (`subject`). In each slice (a group of calls), the list of events is
+    sent `repeat` times."""
 
     subject: str
     events: Sequence[str]
@@ -72,8 +74,10 @@ class State(NamedTuple):
 
 
 class World(NamedTuple):
-    """What is measured. `cold` and `slow` are the subjects whose starts are measured, `slow` with a
-    share of a CPU. `kinds` are the warm calls. `memory` has numbers of requests by subject."""
+    """What is measured. `cold` and `slow` name the subjects whose start we measure.
+    While a subject of `slow` starts, it gets only a share of a CPU. `kinds` are the warm calls.
+    `memory` has, for each subject, the numbers of requests after which the memory of this subject
+    is measured."""
 
     python: str
     port: int
@@ -196,8 +200,8 @@ def cold(of: World, rounds: int) -> Values:
 
 
 def slow(of: World, vcpu: float, rounds: int) -> Values | None:
-    """Wall milliseconds from the start of a process to its first answer, with a share of a CPU.
-    None if the share cannot be set."""
+    """Milliseconds of wall time from the start of a process to its first answer. The process gets
+    only the share `vcpu` of a CPU. None if the share cannot be set."""
     with share(vcpu) as before:
         if before is None:
             return None
@@ -226,7 +230,7 @@ def _cold(
 
 
 def warm(of: World, rounds: int, slices: int) -> Values:
-    """CPU milliseconds of one call of each kind, as the mean of a round's slices."""
+    """CPU milliseconds of one call of each kind. The value of a round is the mean of its slices."""
     found: Values = {kind: [] for kind in of.kinds}
     with ExitStack() as stack:
         processes: dict[str, Process] = {}
@@ -275,8 +279,8 @@ def memory(of: World, most: int) -> dict[str, list[State]]:
 
 def mixed(number: int) -> str:
     """The event of a request. In the first thousand requests, each caller is new and asks for a
-    token. After them, each new caller makes ten requests: two for a token, four for a signed
-    URL, and four for a form."""
+    token. After the first thousand, each new caller makes ten requests: two for a token, four for
+    a signed URL, and four for a form."""
     tenth = number % 10
     shown = login(f"user-{number if number < 1000 else number // 10 * 10}", int(time.time()))
     if number < 1000 or tenth < 2:

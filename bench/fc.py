@@ -1,9 +1,10 @@
-"""A stand-in of Function Compute. It limits the number of instances, and the requests of each.
+"""A stand-in of Function Compute. The stand-in limits the number of instances, and the number of
+requests that each instance serves at the same time.
 
 An instance is a cold process of the built package. A request takes a free place on an instance that
 runs or starts. If no place is free, a new instance starts. At the limit of instances the platform
 itself answers 429 (vendor documentation: instance concurrency, instance limits). The documentation
-does not show the text of this answer (assumption 69).
+does not show the text of the answer 429 (assumption 69).
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Answer(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """How the process of an instance is started. `before` is put before the command (vcpu.py).
-    `folder` is the package."""
+    """How the process of an instance is started. The command begins with the words in `before`,
+    which limit the CPU share of the process (vcpu.py). `folder` is the package."""
 
     before: Sequence[str]
     python: str
@@ -177,7 +178,7 @@ class Platform:
 
 
 class _Place:
-    """A place for an instance. It can get requests while the instance is still starting."""
+    """A place for an instance. The place can get requests while its instance is still starting."""
 
     def __init__(self) -> None:
         self.taken = 0

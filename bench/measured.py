@@ -1,8 +1,8 @@
 """Measures one function in one fresh process: `python -I -S -B measured.py PORT FOLDER...`.
 
-This is a script and not a module of bench, so that it can import only the standard library and the
-folders, as in Function Compute. If PORT is not 0, every host name leads to that port on 127.0.0.1
-(stub_cloud.py). The script reads lines of JSON, and answers each with a line of JSON.
+This file is run as a script. As in Function Compute, it can then import only the standard library
+and the folders. If PORT is not 0, every host name leads to that port on 127.0.0.1 (stub_cloud.py).
+The script reads lines of JSON, and answers each with a line of JSON.
 
 The first line is the event of the cold start. A cold start consists of the imports, the
 initializer and one answer. The script answers `{"cold": ..., "wall": ..., "cpu": ..., "refused":
@@ -10,7 +10,8 @@ initializer and one answer. The script answers `{"cold": ..., "wall": ..., "cpu"
 in milliseconds. "cpu" is the CPU time of the whole process so far. "refused" is null, or says why
 the function refused the event.
 
-Any other line is `[events, how many times]` or `"state"`. The answer to events is `{"cpu": ...,
+Every later line is one of two kinds. For `[events, repeat]`, the script goes through the list of
+events `repeat` times, and calls the function once for each event. The answer is `{"cpu": ...,
 "refused": ...}`, where "cpu" is the CPU time of all calls. The answer to `"state"` is the state of
 the process from /proc.
 
@@ -75,7 +76,8 @@ def state() -> "dict[str, Any]":
 def measure(
     handle: "Callable[[bytes, object], dict[str, Any]]", line: bytes
 ) -> "tuple[float, dict[str, Any]]":
-    """The CPU seconds of all calls that a line asks for, and the last answer."""
+    """Make all calls that `line` asks for. Return their CPU seconds together, and the last
+    answer."""
     import json
 
     events, repeat = json.loads(line)
@@ -88,7 +90,7 @@ def measure(
 
 
 def refusal(answer: "dict[str, Any]") -> "str | None":
-    """Why an answer is a failure, or None. A failure may have HTTP 200 too."""
+    """Return why an answer is a failure, or None for a success. A failure may have HTTP 200."""
     import json
 
     document = json.loads(answer["body"])

@@ -11,8 +11,9 @@ from bench.ratios import MIN_ROUNDS, Ratio, ratio_of
 
 
 class Results(NamedTuple):
-    """All results of a run. `cold` and `warm` are CPU milliseconds. `slow` is wall milliseconds by
-    vCPU, or None if they were not measured. `sizes` are the bytes of the uploads."""
+    """All results of a run. `cold` and `warm` are CPU milliseconds. `slow` has the wall-clock
+    milliseconds for each vCPU value, or None for a value that was not measured. `sizes` has the
+    sizes of the packages that are uploaded for a deployment, in bytes."""
 
     cold: Values
     slow: Mapping[float, Values | None]
@@ -24,7 +25,8 @@ class Results(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A ratio or a number, and its limit. `value` is None if it was not measured."""
+    """A ratio or a number (`value`), and the limit that it must meet (`must`). `value` is None if
+    it was not measured."""
 
     title: str
     value: Ratio | float | None
@@ -47,7 +49,8 @@ class Figure(NamedTuple):
         )
 
 
-# Each row has a title, our subject, the peer, the limit (must) and the aim.
+# Each row has a title, what we measure, what we compare it with, the maximum ratio (must), and the
+# ratio that we aim for.
 _COLD = (
     ("cold start (anonymous) / `AcsClient`", "anonymous", "AcsClient", 0.55, None),
     ("cold start (HS256) / `AcsClient`", "hs256", "AcsClient", 0.60, None),
@@ -103,8 +106,8 @@ def figures(found: Results) -> Iterator[Figure]:
 
 
 def ratio(values: Values, ours: str, peer: str) -> Ratio:
-    """The median of the rounds' ratios and its 95 % interval. With few rounds, the interval is the
-    whole range of the ratios."""
+    """The median of the rounds' ratios and its 95 % interval. If there are fewer than MIN_ROUNDS
+    rounds, the interval goes from the smallest ratio to the largest ratio."""
     above, below = values[ours], values[peer]
     if len(above) >= MIN_ROUNDS:
         return ratio_of(above, below)
@@ -113,7 +116,8 @@ def ratio(values: Values, ours: str, peer: str) -> Ratio:
 
 
 def tables(found: Results) -> list[str]:
-    """The tables in Markdown, with padded columns, so that they are readable in a terminal too."""
+    """The tables in Markdown. Spaces make the cells of a column equally wide, so the tables are
+    readable in a terminal too."""
     ratios = [
         (
             figure.title,

@@ -2,8 +2,8 @@
 script calls the initializer and then the handler.
 
 The arguments are the function's folder and the port of the stand-in of the cloud (stub_cloud.py).
-Every host name leads to that port. The event comes on standard input. The result is printed as
-JSON.
+In this process, every host name leads to this port. The event comes on standard input. The result
+is printed as JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The packages that `make bench` measures. As in a deployment, they are read-only folders.
 
-Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. Both
-are also made from an earlier commit, by the tools of that commit. Some peers use packages of the
-runtime, which are compiled here. (The vendor's documentation lists these packages, but does not say
-that they are compiled.) Other peers bring their own packages, which are not compiled.
+Our packages are the unpacked zip of `make build`, and the code that `make template` inlines. To
+compare versions, this module also makes both packages of an earlier commit. The `make build` and
+`make template` of that commit make them. Some peers use packages of the runtime, which are compiled
+here. (The vendor's documentation lists these packages, but does not say that they are compiled.)
+Other peers bring their own packages, which are not compiled.
 """
 
 from __future__ import annotations
@@ -36,20 +37,21 @@ _TEMPLATE = (
     "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from ops import template; "
     "template.OUTPUT = pathlib.Path(sys.argv[2]); sys.exit(template.main())"
 )
-# A zip in base64 begins like this. No other text in a template begins like this.
+# A zip file in base64 begins with UEsDB. No other text in a template begins with these letters.
 _ZIP = re.compile(rb"UEsDB[A-Za-z0-9+/]{1000,}=*")
 
 
 class Package(NamedTuple):
-    """A function's read-only folder, and the bytes of its upload, which is a zip or a template."""
+    """A function: `folder` has its code and is read-only. `size` is how many bytes an operator
+    uploads to deploy it, as a zip or as a template."""
 
     folder: Path
     size: int
 
 
 class Packages(NamedTuple):
-    """Our package twice, our template, an earlier commit's package and template, and the packages
-    of the peers."""
+    """What is compared: our package (twice), our template, the package and the template of an
+    earlier commit, and the packages of the peers."""
 
     ours: Package
     control: Package
@@ -81,7 +83,7 @@ def make(base: str, python: Python, folder: Path) -> Packages:
 
 
 def peer(name: str, folder: Path) -> Path:
-    """A read-only folder that has a program of peers/ as its index.py."""
+    """Make a read-only folder whose index.py is a program of peers/. Return the folder."""
     target = folder / name
     shutil.copytree(PEERS, target, ignore=shutil.ignore_patterns("__pycache__"))
     (target / f"{name}.py").rename(target / "index.py")
@@ -106,7 +108,7 @@ def _make_read_only(folder: Path) -> None:
 
 
 def _inlined(tree: Path, folder: Path, python: Python) -> Package:
-    """The code inside the template that the tree's own `make template` makes."""
+    """The code inside a template. The tree's own `make template` makes this template."""
     path = folder.with_suffix(".yml")
     command = [sys.executable, "-B", "-c", _TEMPLATE, str(tree), str(path)]
     done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
@@ -144,7 +146,7 @@ def _site(name: str, requirements: Sequence[str], python: Python, *, compiled: b
     if done.returncode != 0:
         raise CompareError(f"pip cannot fetch the peers' packages: {last_line(done.stderr)}")
     if compiled:
-        # Ignore errors: a file that cannot be compiled cannot be imported either.
+        # Ignore errors: if a file cannot be compiled, no program can import it.
         subprocess.run([python.path, "-I", "-m", "compileall", "-qq", str(site)], check=False)
     stamp.write_text(made_of, encoding="utf-8")
     return site

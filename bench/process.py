@@ -26,8 +26,8 @@ class Process(NamedTuple):
     began: float
 
     def ask(self, line: str) -> dict[str, Any]:
-        """Return the answer of measured.py to a line. Raises CompareError if the process has
-        ended."""
+        """Send a line to measured.py, and return its answer. Raises CompareError if the process
+        has ended."""
         stdin, stdout = self.popen.stdin, self.popen.stdout
         assert stdin is not None
         assert stdout is not None

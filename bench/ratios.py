@@ -29,8 +29,8 @@ class Comparison(NamedTuple):
     control: Ratio
 
     def is_difference(self) -> bool:
-        """Whether the whole interval of `change` is above both 1 and the interval of `control`, or
-        below both."""
+        """Whether the change makes a difference. The whole interval of `change` must be above both
+        1 and the interval of `control`, or below both."""
         change, control = self
         return change.low > max(control.high, 1.0) or change.high < min(control.low, 1.0)
 
@@ -39,10 +39,11 @@ class Comparison(NamedTuple):
         return self.change.high <= limit
 
     def is_over(self, limit: float) -> bool:
-        """Whether there is a difference, and its whole interval is over `limit` (1 or more).
+        """Whether the change is larger than noise (is_difference), and its whole interval is above
+        `limit`, which is 1 or more.
 
-        If the limit is inside the interval, is_within is False too. More rounds make the interval
-        smaller.
+        If the limit is inside the interval, is_within and is_over are both False. More rounds make
+        the interval smaller.
         """
         return self.is_difference() and self.change.low > limit
 
@@ -62,10 +63,10 @@ def ratio_of(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 
 def values_outside(count: int) -> int:
-    """How many of `count` sorted values are outside the 95 % interval of the median, at each end.
+    """Of `count` sorted values, how many at each end are outside the median's 95 % interval.
 
-    The median is below the k-th smallest value with the probability that `count` throws of a coin
-    show fewer than k heads.
+    The probability that the median is below the k-th smallest value equals the probability that
+    `count` throws of a coin show fewer than k heads.
     """
     heads, ways = 0, 1
     while 2 * (ways + comb(count, heads + 1)) <= 0.05 * 2**count:

@@ -1,4 +1,5 @@
-"""Rounds of a comparison. In each round, each copy has a fresh process, in a new random order."""
+"""Rounds of a comparison. In each round, every copy runs in a fresh process. The order of the
+copies is random in each round."""
 
 from __future__ import annotations
 
@@ -22,12 +23,13 @@ SEED = 20261124
 
 COLD, WALL = "cold start, first token", "the same by the wall clock"
 
-# The names of the copies in error messages.
+# How error messages name the copies that are compared.
 _COPIES = {"base": "BASE", "control": "the copy of BASE", "now": "this working tree"}
 
 
 class Metric(NamedTuple):
-    """One metric of all rounds: medians in milliseconds, and ratios."""
+    """The values of one metric over all rounds: the medians in milliseconds of BASE and of the
+    working tree, and the ratios of both."""
 
     title: str
     base_ms: float
@@ -37,7 +39,8 @@ class Metric(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The metrics. `left_out` has the titles of the calls that BASE refuses, and the reasons."""
+    """The results of a comparison. `left_out` lists the calls that were not compared, because BASE
+    refuses them: it maps their titles to the reasons."""
 
     metrics: list[Metric]
     left_out: Mapping[str, str]
@@ -45,7 +48,7 @@ class Measured(NamedTuple):
 
 class _Run(NamedTuple):
     """The result of one copy in one round. The keys of `ms` and `refused` are titles of calls. `ms`
-    has milliseconds, and `refused` has the reasons of refusals."""
+    has the time of each call in milliseconds. `refused` says why the copy refused a call."""
 
     ms: dict[str, float]
     refused: dict[str, str]
@@ -56,11 +59,12 @@ class _Run(NamedTuple):
 
 
 _Round = dict[str, _Run]
-"""The results of one round. The keys are the names of the fields of Copies."""
+"""The results of one round, one for each copy. A key is the name of a field of Copies."""
 
 
 def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int) -> Measured:
-    """Run `cold` rounds of cold starts, then `warm` rounds with `count` slices of each kind.
+    """Run `cold` rounds of cold starts, then `warm` rounds of warm calls. A round of warm calls has
+    `count` slices of each kind of call.
 
     Raises CompareError if a copy does not run, or if it refuses a call that BASE answers.
     """
@@ -79,8 +83,8 @@ def measure(copies: Copies, python: Python, *, cold: int, warm: int, count: int)
 
 
 class _Runner:
-    """Runs rounds. The first round finds the calls that BASE refuses. Later rounds leave them out
-    (`left_out`)."""
+    """Runs rounds. The first round finds the calls that BASE refuses. Later rounds leave these
+    calls out (`left_out`)."""
 
     def __init__(self, copies: Copies, python: Python, port: str) -> None:
         self.left_out: Mapping[str, str] = {}
@@ -91,7 +95,8 @@ class _Runner:
         self._random = random.Random(SEED)  # noqa: S311 - an order, no secret
 
     def round(self, count: int) -> _Round:
-        """Run each copy in each scenario: its cold start, then `count` slices of each kind."""
+        """Measure each copy in each scenario: first the cold start, then `count` slices of calls
+        of each kind."""
         found: _Round = {name: _Run({}, {}) for name in self._copies}
         for scenario in SCENARIOS:
             now = time.time()

@@ -1,6 +1,7 @@
 """A slow STS over TLS in its own process, for burst.py. It checks nothing.
 
-Its credentials expire in 300 s. This is too short for a cache, so each token needs a call.
+Its credentials expire in 300 s. The function does not cache credentials for such a short time, so
+each token needs a call.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
 
 def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
     """A certificate for localhost with its key, and the variables that tell OpenSSL where it is.
-    The certificate is in a file together with all certificates that this machine trusts, and in a
-    folder under its hashed name."""
+    The certificate is in two places: in a file, together with all certificates that this machine
+    trusts, and in a folder. In the folder, OpenSSL finds it by a link whose name is
+    made from a hash."""
     openssl = shutil.which("openssl")
     if openssl is None:
         raise CompareError("openssl is missing: the simulated STS needs it for a certificate")

@@ -1,9 +1,10 @@
 """A stand-in of the cloud for a deployed function, over TLS and with the host names of the cloud.
 It simulates STS, OSS, the host of OSS's public keys, and the host of an identity provider's JWKS.
-It answers at once and checks nothing.
+The stand-in answers at once and checks nothing.
 
-If a client asks for credentials for 900 s, it gets credentials that expire in 300 s. This is too
-short for a cache, so each token needs a call. If it asks for more than 900 s, they expire in a day.
+If a client asks for credentials for 900 s, it gets credentials that expire in 300 s. The function
+does not cache credentials for such a short time, so each token needs a call to this STS. If a
+client asks for more than 900 s, it gets credentials that expire in a day.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
                     name, _, value = line.decode().partition(":")
                     headers[name.lower()] = value.strip()
-                # The SDKs send their parameters in the URL. Our function sends them in the body.
+                # The SDKs send the parameters of a call in the URL, and our function in the body.
                 asked = (
                     request_line + self.rfile.read(int(headers.get("content-length", 0))).decode()
                 )
@@ -211,8 +212,9 @@ def hashed_name() -> str:
     """The file name under which OpenSSL looks for the CA's certificate in a folder (`openssl
     rehash`, X509_NAME_hash).
 
-    OpenSSL reads the first 4 bytes of the SHA-1 of the canonical name as a little-endian number. A
-    canonical name is in lower case, without its outermost tag and length.
+    OpenSSL reads the first 4 bytes of the SHA-1 of the canonical name as a little-endian number.
+    The canonical name is the DER of the subject in lower case, without the tag and the length at
+    its beginning.
     """
     digest = hashlib.sha1(_named(AUTHORITY).public_bytes()[2:], usedforsecurity=False).digest()
     return f"{int.from_bytes(digest[:4], 'little'):08x}.0"

@@ -1,7 +1,8 @@
 """An STS that answers at once and checks nothing, so that only the client is measured.
 
 If a client asks for credentials for 900 s, it gets credentials that expire in 300 s. This is too
-short for a cache, so each token needs a call. If it asks for more than 900 s, they expire in a day.
+short for a cache, so each token needs a call. If a client asks for more than 900 s, it gets
+credentials that expire in a day.
 
 running() starts this script as a process. The script prints its port, and serves until its standard
 input ends.
@@ -54,7 +55,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
-            # The SDKs send their parameters in the URL. Our function sends them in the body.
+            # The SDKs send the parameters of a call in the URL, and our function in the body.
             parameters = request_line + self.rfile.read(length)
             self.wfile.write(_SHORT if b"DurationSeconds=900" in parameters else _LONG)
 

@@ -1,4 +1,4 @@
-"""Gives processes a share of a CPU, with control groups if the machine allows them."""
+"""Limits processes to a share of a CPU. This needs the right to make a Linux cgroup."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _NUMBERS = count()
 
 @contextmanager
 def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
-    """Yield a prefix for a command. The prefix limits the command and all its child processes to
-    this share of a CPU. Yield None if no control group (v1 or v2) can be made."""
+    """Yield the words that must stand before a command, so that the command and all its child
+    processes get only this share of a CPU. Yield None if this process may not make a Linux cgroup
+    (v1 or v2)."""
     v1 = groups / "cpu"
     group = (v1 if v1.is_dir() else groups) / f"bench-{os.getpid()}-{next(_NUMBERS)}"
     quota = int(_PERIOD * vcpu)
@@ -29,7 +30,8 @@ def share(vcpu: float, groups: Path = _GROUPS) -> Iterator[list[str] | None]:
     try:
         group.mkdir()
         for name, value in limits.items():
-            # Mode r+ makes no new file, because a file that the kernel did not make limits nothing.
+            # Mode r+ fails if the kernel has not made this file. Mode w would make an ordinary
+            # file, and this file would limit nothing.
             with (group / name).open("r+") as file:
                 file.write(value)
     except OSError:

@@ -4,9 +4,10 @@ It sends each package and version of the locks to https://api.osv.dev, and sends
 service documents this request (POST /v1/querybatch). This program needs only the standard library,
 and uses the proxy of HTTPS_PROXY.
 
-`python3 -m ops.audit` ends with 0 if no vulnerability is known, with 1 if one is known, and with 2
-if it could not ask. In this last case, the packages were not checked. If this program ends with 1
-or 2, make itself ends with 2. The last message of make then shows the exit status of this program.
+`python3 -m ops.audit` ends with 0 if no vulnerability is known, and with 1 if one is known. The
+exit status 2 means that the packages were not checked, for example because OSV did not answer. If
+this program ends with 1 or 2, make itself ends with 2, and make's last message shows the exit
+status of this program.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class CouldNotAsk(Exception):
 
 
 def main() -> int:
-    """Ask, and print the known advisories. Returns 0 for none, 1 for some, 2 if it cannot ask."""
+    """Ask the service for advisories about our packages, and print them. Returns 0 if there are
+    none, 1 if there are some, and 2 if the packages were not checked."""
     locks = lock.read()
     pins = pins_of(locks)
     try:
@@ -44,7 +46,8 @@ def main() -> int:
             raise CouldNotAsk(f"there is no package in {', '.join(empty)}")
         found = advisories(list(pins))
     except CouldNotAsk as error:
-        # The error may hold text from a proxy or the service. This text is not trusted.
+        # The error may hold text that a proxy or the service sent. Such text may contain control
+        # characters, so plain() removes them.
         said = report.plain(str(error), [])
         print(f"make audit: could not ask {URL}: {said}.", file=sys.stderr)
         print("The packages were not checked. To use a proxy, set HTTPS_PROXY.", file=sys.stderr)
@@ -109,7 +112,7 @@ def _read(result: Any) -> tuple[list[str], str]:
     if not isinstance(entries, list) or not isinstance(more, str):
         raise CouldNotAsk("its answer does not have the documented form")
     ids = [each.get("id") if isinstance(each, dict) else None for each in entries]
-    # The ids are printed, and text that is not trusted must not reach the terminal.
+    # main() prints the ids. The service could send any text, so the form of the ids is checked.
     if not all(isinstance(each, str) and _ID.fullmatch(each) for each in ids):
         raise CouldNotAsk("its answer has an advisory without an id")
     return [str(each) for each in ids], more

@@ -55,14 +55,15 @@ def build(output: Path) -> list[str]:
 
 
 def check(folder: Path) -> str:
-    """Let the package answer requests without any other package, and return the findings.
+    """Let the package answer requests, without any packages of this machine, and return what was
+    found.
 
     Raises PackageError.
     """
     python = find_or_this()
     import jwt
 
-    # A login that the package itself has to verify.
+    # The second event has a login, which the package has to verify.
     events = [event("/health"), event("/", jwt.encode(CLAIMS, SECRET, "HS256"))]
     answered = serve(python.path, [folder], events, {**ENVIRONMENT, "JWT_SECRET": SECRET})
     codes = [answer.get("ErrorCode", answer["StatusCode"]) for answer in answered]

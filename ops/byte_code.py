@@ -6,8 +6,8 @@ our byte code.
 
 The files are unchecked (PEP 552, unchecked-hash): Python uses them without checking the source.
 Python cannot check the time of the source file, since each unpacking changes this time. To check
-hashes, Python would open, read and hash 75 sources (0.3 MB) at each cold start with HS256. That
-takes 6 ms with 0.1 vCPU, plus the time for reading the disk.
+hashes, Python would open, read and hash 75 sources (0.3 MB) at each cold start with HS256. The
+check would take 6 ms with 0.1 vCPU, plus the time for reading the disk.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ for source, target, name in json.load(sys.stdin):
     )
 """
 
-# An operator's own policy. This policy needs Jinja2, and a bundled policy may not need it.
+# An operator's own policy, which needs Jinja2. Bundled policies can be rendered without Jinja2.
 _OWN_POLICY = """
 {"Version": "1", "Statement": [
   {"Effect": "Allow", "Action": ["oss:PutObject"],
@@ -54,7 +54,7 @@ def put(folder: Path) -> str:
     """Put byte code into a filled package. Return a line for the report. Raises PackageError.
 
     All our own modules get byte code, since each is imported at some time. In third-party packages,
-    only the modules that imported() returns get byte code.
+    only the modules that the function imports get byte code (see imported()).
     """
     python, why_not = compiler()
     if python is None:
@@ -62,11 +62,11 @@ def put(folder: Path) -> str:
     own = [each.relative_to(FUNCTION) for each in FUNCTION.rglob("*.py")]
     sources = sorted({*own, *imported(python, [folder])})
     write(python, folder, {each: beside(each) for each in sources})
-    return f"byte code of {len(sources)} modules, by Python {python.version}, to run in {CODE}"
+    return f"byte code of {len(sources)} modules, made by Python {python.version} for {CODE}"
 
 
 def compiler() -> tuple[Python | None, str]:
-    """Return the Python that compiles, or None and the reason.
+    """Return the Python that compiles the modules, or None and the reason why there is none.
 
     Raises PackageError for an unknown BYTE_CODE, and for a RUNTIME_PYTHON that is not Python 3.10.
     """
@@ -123,7 +123,7 @@ def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
         [python.path, "-S", "-B", "-c", _COMPILE],
         input=json.dumps(jobs),
         # Byte code stores the items of a set in the order of their hashes. With a fixed seed, the
-        # hashes do not vary.
+        # hashes are the same in every run.
         env={"PYTHONHASHSEED": "0"},
         capture_output=True,
         encoding="utf-8",
@@ -135,7 +135,8 @@ def write(python: Python, folder: Path, targets: Mapping[Path, Path]) -> None:
 
 
 def _ways(folder: Path) -> Iterator[tuple[Mapping[str, str], Sequence[str]]]:
-    """Yield an environment and its logins for each way to log in. Writes a file to the folder."""
+    """For each way to log in, yield the environment of a function and logins that it accepts.
+    Writes the public keys of one of the ways to a file in the folder."""
     import jwt
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 

@@ -1,8 +1,9 @@
 """The signature version that each OSS client uses by default, and the line that sets V4.
 
 OSS refuses V1 for new accounts since 2025-03-01 and for new buckets since 2025-09-01, "in phases".
-The source is the vendor documentation, "Guide to upgrading from Signature V1 to Signature V4". This
-guide also has the versions and most of the lines. The sandbox and `make smoke` use this module.
+The source is the vendor documentation, "Guide to upgrading from Signature V1 to Signature V4". The
+versions and most of the lines are also from this guide. The sandbox and `make smoke` use this
+module.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Client(NamedTuple):
     line: str = ""
 
     def v4(self, region: str) -> str:
-        """Return the line for a bucket in `region`, like cn-hangzhou; "" if `line` is ""."""
+        """Return `line` with a region (like cn-hangzhou) in place of REGION."""
         return self.line.replace("REGION", region)
 
 
@@ -49,5 +50,5 @@ OTHERS = (
 
 
 def lines(region: str) -> list[str]:
-    """Return the line that sets V4, for each client that signs with V1 by default."""
+    """Return, for each client that signs with V1 by default, the line of code that sets V4."""
     return [f"{client.name}: {client.v4(region)}" for client in (*OF_APPS, *OTHERS) if client.line]

@@ -1,4 +1,5 @@
-"""Settings for tools that need only a part of the configuration."""
+"""Reads the settings for tools that need only some of the function's variables. Faults in other
+variables are ignored."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The rights of the key that runs `s deploy`. (The function itself has no key.)
 
-`make doctor` and docs/deploy.md show the same list, and a test compares the two lists. It is not
-verified on the real cloud (assumption 85) that no other right is needed.
+`make doctor` and docs/deploy.md show the same list, and a test compares the two lists. We
+think that this list is complete, which is not verified on the real cloud (assumption 85).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 
 class Right(NamedTuple):
-    """Actions on resources, the reason why the key needs them, and the source of this right.
+    """A right that the key of a deploy needs: `actions` on `resources`. `reason` says why the key
+    needs the right, and `source` says how we know that the key needs it.
 
     In `resources`, {function} and {domain} are names, and {role} is the ARN of the function role.
     """
@@ -35,7 +36,7 @@ RIGHTS = (
         ("fc:GetTempBucketToken",),
         ("*",),
         "to upload the package through a bucket of the platform, not of the function",
-        "a request of fc3 0.1.22; the action's name is only in a component of the vendor",
+        "a request of fc3 0.1.22; only the code of a vendor's component names the action",
     ),
     Right(
         ("ram:PassRole",),
@@ -63,8 +64,8 @@ RIGHTS = (
 def needed(variables: Mapping[str, str]) -> list[Right]:
     """Return the rights that s.yaml needs with these variables.
 
-    With DOMAIN_NAME, the rights for s.domain.yaml are included. The account and the region are *,
-    since they are not known here.
+    With DOMAIN_NAME, the rights for s.domain.yaml are included. The rights name the account and
+    the region as *, since this code does not know them.
     """
     function = variables.get("FUNCTION_NAME") or "sts-token"
     names = {

@@ -1,10 +1,10 @@
 """Reads `.env`, the deployment's file, as Serverless Devs (`s`) reads it before it reads s.yaml.
 
 `s` 3.1 bundles two npm packages: dotenv 16.3.1 parses the file, and dotenv-expand 10 then expands
-`$NAME`, also in quotes. `s` does both steps twice: for the folder in which it starts, and for
-the folder of s.yaml. In this project both are the same folder. The environment wins over the file.
-But if a variable is in both, `s` also expands `$` in the environment's value.
-tests/deploy/test_dotenv.py compares this module with the real command line.
+`$NAME`, also in quotes. `s` reads two files in this way: .env in the folder in which `s` starts,
+and .env in the folder of s.yaml. In this project `s` starts in the folder of s.yaml. If a variable
+is in the environment and in the file, `s` takes the value from the environment, and also expands
+`$` in this value. tests/deploy/test_dotenv.py compares this module with the real command line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ overflows."""
 
 
 class Entry(NamedTuple):
-    """One variable of the file. `cut` is the number of characters that a bare `#` removes."""
+    """One variable of the file. `cut` is the number of characters that `s` drops at a bare `#`."""
 
     name: str
     value: str
@@ -46,18 +46,20 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A variable whose value `s` changes: the lengths of the value in characters, and the cause."""
+    """A variable whose value `s` changes. `written` is the length of the value in `.env`, and
+    `arrives` is its length after the change, in characters."""
 
     name: str
     written: int
     arrives: int
     why: str
-    """The cause: "#", "$", or "endless". Endless means that the value refers to itself; then `s`
-    ends with an error."""
+    """The cause: "#", "$", or "endless". With "endless" the value refers to itself, and `s` stops
+    with an error."""
 
 
 class Loaded(NamedTuple):
-    """An environment to which a .env was added. `names` lists the variables that it added."""
+    """The variables of the environment, together with those of a .env. `names` lists the variables
+    that came from the .env."""
 
     variables: dict[str, str]
     path: Path | None
@@ -84,7 +86,8 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
     changes = []
     for name, entry in entries.items():
         cut = entry.cut if name in names else 0
-        # If a value is both cut and expanded, quotes would not help, so the cause is "$".
+        # `s` may cut a value at "#" and also expand a "$" in it. The reported cause
+        # is then "$": quotes prevent the cut, but `s` would still expand the "$".
         is_expanded = variables[name] != before[name]
         why = "endless" if name in endless else "$" if is_expanded else "#" if cut else ""
         if why:
@@ -98,7 +101,8 @@ def told(loaded: Loaded) -> str:
 
 
 def environment(command: str) -> dict[str, str]:
-    """Return the environment with this folder's .env, for `make <command>`; say so on stderr."""
+    """Return the environment for `make <command>`, with the variables of this folder's .env. If
+    there is a .env, a line on stderr says that it was read."""
     loaded = load(Path(), os.environ)
     if loaded.path is not None:
         print(f"make {command}: {told(loaded)}", file=sys.stderr)
@@ -122,7 +126,8 @@ def _entries(text: str) -> Iterator[Entry]:
 
 
 def _expanded(value: str, variables: Mapping[str, str]) -> str | None:
-    """Expand the last `$` until no `$` is left. Return None if the expansion does not end."""
+    """Replace the last reference that begins with `$` by its value, until no `$` is left. Return
+    None if this would take _MOST_ROUNDS replacements or more."""
     for _ in range(_MOST_ROUNDS):
         dollars = [found.start() for found in re.finditer(r"(?<!\\)\$", value)]
         found = _REFERENCE.search(value[dollars[-1] :]) if dollars else None

@@ -1,4 +1,4 @@
-"""Judges from the text of a secret whether it is random, or was invented by a person.
+"""Judges whether a secret is random, or was invented by a person.
 
 The secret is cut into pieces from left to right. Each piece is the longest text that fits one of
 these rules:
@@ -10,9 +10,9 @@ these rules:
 - if no other rule fits, one character.
 
 Upper and lower case count as the same, and repeated punctuation does not count. A secret with fewer
-than MIN_PIECES pieces is weak. For example, "password" four times has two pieces, and
-0123456789abcdef twice has three. Secrets of `openssl rand`, `token_urlsafe` and `uuid4` have almost
-as many pieces as characters.
+than MIN_PIECES pieces is weak. For example, "password" written four times has only
+two pieces, and 0123456789abcdef written twice has only three. A secret from `openssl rand`,
+`token_urlsafe` or `uuid4` has almost as many pieces as characters.
 
 This finds careless secrets, but not all weak ones: a line of a poem may pass.
 """
@@ -22,10 +22,11 @@ from __future__ import annotations
 MIN_PIECES = 16
 """Half of 32, which is the minimum length of a secret. Random secrets have many more pieces."""
 MIN_LENGTH = 3
-"""A repetition or a run is at least this long, because two characters may repeat by chance."""
+"""A piece has either one character, or at least this many characters. There are no pieces of two
+characters, because two characters may repeat by chance."""
 
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik")
-# Common words in examples, passwords, and sentences about secrets.
+# Words that are common in example values, in passwords and in sentences about secrets.
 _WORDS = frozenset(
     """
     access account admin administrator alibaba aliyun and api app are auth authentication
@@ -69,7 +70,8 @@ def _piece(text: str, at: int) -> int:
 
 
 def _run(text: str, at: int) -> int:
-    """Return the length of the run from `at`: each character goes up by 1, down by 1, or stays."""
+    """Return the length of the run from `at`. A run goes up (abc), goes
+    down (987), or repeats one character (aaa)."""
     if at + 1 == len(text) or not text[at].isalnum():
         return 1
     step = ord(text[at + 1]) - ord(text[at])
@@ -89,7 +91,8 @@ def _word(text: str, at: int) -> int:
 
 
 def _repeat(row: str, text: str, at: int) -> int:
-    """Return how many characters from `at` are neighbours in `row`, forwards or backwards."""
+    """Return the length of the longest part of `text` that begins at `at` and that `row` contains,
+    forwards or backwards. The length is at least 1."""
     length = 1
     while at + length < len(text) and (
         text[at : at + length + 1] in row or text[at : at + length + 1] in row[::-1]

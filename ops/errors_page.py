@@ -2,7 +2,8 @@
 
 errors.json has a row for each code. The web page shows the members `what` and `do` of the row.
 errors_page.json has the symptoms that a person sees first (`symptoms`, each with its codes).
-It also has the words of both pages. tests/ops/test_errors.py compares both files with the code.
+errors_page.json also has the other texts of both pages. tests/ops/test_errors.py compares both
+files with the code.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ PAGE = ROOT / "docs" / "errors.md"
 PAGES = {"en": PAGE, "zh": ROOT / "docs" / "zh" / "errors.md"}
 """The page of each language."""
 PARTS = ("what", "look", "do", "mended")
-"""The texts of each row, in each language."""
+"""The names of the texts that each row of errors.json has in each language."""
 WHO = ("app", "operator", "user", "network", "cloud")
-"""The possible causes of an error (the member `who`)."""
+"""Who can cause an error: the values that the member `who` may have."""
 LOGS = ("function", "bucket", "none")
-"""The logs that may have the code (the member `log`): the function's, the bucket's own, or none."""
+"""Where an operator finds the code (the member `log`): in one of two logs, or in no log."""
 SOURCES = ("function", "STS", "OSS", "page")
-"""The services from which codes come (the member `from`)."""
+"""Where an error code comes from (the member `from`). "page" is the web page."""
 FAMILIES = frozenset({"InvalidParameter"})
-"""Codes to which the function adds a dot and a name in its answer."""
+"""An answer adds a dot and a name to these codes, for example `InvalidParameter.Object`."""
 
 
 def load() -> dict[str, Any]:

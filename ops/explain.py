@@ -1,4 +1,5 @@
-"""`python -m ops.explain` (make explain): shows what a token may do. It needs no cloud and no key.
+"""`python -m ops.explain` (make explain): shows what a token may do. The command needs no cloud and
+no key.
 
 It renders the policy as the function does, and asks the sandbox's policy evaluator about each
 operation.
@@ -40,9 +41,10 @@ _OPEN = (
 class Row:
     """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
-    `allowed` is None where the place makes no difference, as for operations on a whole bucket.
-    `open` names the places where the sandbox refuses the operation only because of an action that
-    the real OSS may not require.
+    An operation on a whole bucket is judged only in the places "root" and "other". In every other
+    place, `allowed` is None for an operation on a whole bucket.
+    `open` names the places where the answer is not known: the sandbox refuses the operation there,
+    but only because of an action that the real OSS may not require.
     """
 
     operation: str
@@ -97,7 +99,8 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
-    """Return the places to judge, by name. The first is the place of the grant itself."""
+    """Return the folders that the command checks against the grant, each with its name. The first
+    is the grant's own folder."""
     bucket, prefix = grant.bucket, grant.prefix
     other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
     folders = {
@@ -135,7 +138,7 @@ def rows(policy: Policy, where: Mapping[str, Place], account_id: str) -> Iterato
 def _refused(
     policy: Policy, operation: Operation, place: Place, own: Place, account_id: str
 ) -> set[str]:
-    """Return those actions of the operation that the policy does not allow in this place."""
+    """Return the actions that the operation needs but the policy does not allow at `place`."""
     try:
         needs = operation.needs(place, own)
     except OssError as error:

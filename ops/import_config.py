@@ -36,7 +36,7 @@ _VARIABLES = {
     "bucket": "BUCKET_NAME",
     "region": "OSS_REGION",
 }
-"""The name of each member of config.json, as the vendor's samples spell it, and our name."""
+"""Maps each member of config.json, in the spelling of the vendor's samples, to our variable."""
 _KNOWN = ", ".join(_VARIABLES)
 _NEEDED = {_KEY[0]: "AccessKeyID", _KEY[1]: "AccessKeySecret", "ROLE_ARN": "RoleArn"}
 _BESIDE = ("BUCKET_NAME", "OBJECT_PREFIX", "OSS_REGION", "AUTH", "POLICY_FILE")
@@ -51,7 +51,8 @@ class ConfigError(Exception):
 
 
 def main(env: Mapping[str, str]) -> int:
-    """Import CONFIG into OUT. Returns 0; or 1 with one clear line on stderr, and no new file."""
+    """Import CONFIG into OUT. Returns 0. After an error it writes no file, prints one line on
+    stderr and returns 1."""
     out = Path(env.get("OUT") or ".env")
     try:
         variables = import_config(env)
@@ -64,7 +65,7 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def import_config(env: Mapping[str, str]) -> dict[str, str]:
-    """Read CONFIG; return the function's variables, checked, in the order to write them.
+    """Read and check CONFIG. Return the function's variables in the order to write them.
 
     Raises ConfigError.
     """
@@ -102,7 +103,8 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
     """Write a new file that only its owner can read. Raises ConfigError, and then leaves no
     file."""
     lines = [
-        "# From the vendor's config.json. Load it: set -a; . ./.env; set +a, or docker --env-file.",
+        "# From the vendor's config.json. Load it: set -a; . ./.env; set +a, or docker run "
+        "--env-file.",
         "# The first two variables are a permanent key. A deployed function has a role instead.",
         *(f"{name}={value}" for name, value in variables.items()),
     ]
@@ -210,8 +212,9 @@ def _what_is_not_plain(value: str) -> str:
 
 
 def _bundled_like(policy_file: str) -> str:
-    """Return our template for the vendor's policy with this name. It allows the same actions, but
-    only below one prefix."""
+    """Return the name of our template that replaces this policy file of the vendor. Our template is
+    limited to one prefix. If no template has the file's name, return the template that allows
+    most."""
     name = Path(policy_file).stem
     offered = policies_described.offered()
     return name if name in offered else offered[-1]

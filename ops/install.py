@@ -7,8 +7,8 @@ It needs only the standard library. pip accepts only files whose hash is in a lo
 These files are wheels. The few packages without wheels are built from source with locked tools. If
 the setup fails, the message says whether the cause was the network, the index, the disk or the
 folder, and what helps. The whole output of pip is kept in `.venv/setup.log`, and the output of npm
-in `.venv/npm.log`. The Makefile creates its stamp file only at the end, so an unfinished setup is
-done again.
+in `.venv/npm.log`. The Makefile creates its stamp file only after a successful setup, so make
+repeats an unfinished setup.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ def why(output: str) -> str:
 
     `output` is the output of venv, pip or npm. pip reports both a missing version and an index that
     cannot be reached as "Could not find a version that satisfies the requirement".
-
     """
     if _FULL.search(output):
         return "The disk is full."
@@ -67,7 +66,8 @@ def why(output: str) -> str:
     if other := _OTHER_FILE.search(output):
         return (
             f"This file is not the file in the lock: {other[1]}. Nothing was installed.\n"
-            "A mirror (PIP_INDEX_URL) or a proxy may have sent it: try another one, or none.\n"
+            "A mirror (PIP_INDEX_URL) or a proxy may have sent this file.\n"
+            "Try another mirror or proxy, or use none.\n"
             "If the real index sends this file, do not install it. Tell the package's maintainers."
         )
     if _NO_HASH.search(output):
@@ -88,8 +88,8 @@ def why(output: str) -> str:
         return (
             f"The network works, but the index does not have {found[1]}.\n"
             "A mirror (PIP_INDEX_URL, npm_config_registry) may be old: try another one, or none.\n"
-            f"Otherwise this version does not exist, or has no wheel for this Python and machine: "
-            f"{sys.version.split()[0]}, {sys.platform}, {platform.machine()}."
+            "If no mirror has this version, it does not exist, or has no wheel for this Python and "
+            f"machine: {sys.version.split()[0]}, {sys.platform}, {platform.machine()}."
         )
     return ""
 
@@ -143,7 +143,7 @@ def npm(folder: Path) -> None:
 
 
 def _say(text: str) -> None:
-    # This goes to stderr, because stdout belongs to the target of make. Otherwise
+    # The text goes to stderr, because stdout is only for the output of the make target. Otherwise
     # LOGIN=$(make -s login CALLER=alice) would get this text, too, on a new machine.
     print(text, file=sys.stderr, flush=True)
 

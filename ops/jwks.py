@@ -2,7 +2,7 @@
 
 It uses OpenID Connect Discovery 1.0, section 4, for ISSUER, and prints JWT_JWKS_URL and JWT_ISSUER
 for .env. stderr says which keys the function could use. The operator runs this once. The function
-itself does no discovery, so that no answer can change which issuer it trusts.
+itself does no discovery, because an answer could then change which issuer the function trusts.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from token_service.settings.addresses import Url, url
 from token_service.settings.parsing import Refused
 
 PATH = "/.well-known/openid-configuration"
-# The pattern has no characters that a shell or `s` treats specially (import_config.py), and no
-# comma, because commas separate issuers.
+# The pattern allows no character that a shell or `s` treats specially (import_config.py). It also
+# allows no comma, because commas separate issuers.
 _PLAIN = "[A-Za-z0-9@%+=:./?_-]+"
 _ACCEPTS = (
     "must be https://host[:port]/path as the provider spells it. It may have no query or fragment, "
@@ -58,8 +58,8 @@ def main() -> int:
 
 
 def discover(issuer: str) -> Found:
-    """Ask a provider with two requests. Each request may take 1.5 s, and its answer may have 64 KB,
-    as in the function.
+    """Ask a provider with two requests. Each request may take at most 1.5 s, and its answer may
+    have at most 64 KB, as in the function.
 
     Raises Misconfiguration if ISSUER or the provider's answer is wrong, and KeysUnreachable if the
     function could not use any key.
@@ -69,7 +69,8 @@ def discover(issuer: str) -> Found:
         raise Misconfiguration("ISSUER", f"{_ACCEPTS}. Example: ISSUER=https://login.example.com")
     document = _document(asked)
     named = document.get("issuer")
-    # Section 4.3: both issuers must be equal. Otherwise a provider could answer for another one.
+    # The issuer in the document must be equal to ISSUER (section 4.3). Otherwise one provider could
+    # answer in the name of another.
     if named != issuer:
         raise Misconfiguration(
             "ISSUER",
@@ -86,13 +87,14 @@ def discover(issuer: str) -> Found:
         )
     keys = KeySet(Jwt("", fetched, None, (), "sub"))
     keys.warm()
-    # One key may have several names.
+    # KeySet may have the same key under several names. Such a key counts once.
     algorithms = {id(key.key): key.algorithm for key in keys._keys.values()}
     return Found(str(keys_url), issuer, Counter(algorithms.values()))
 
 
 def _https(text: str) -> Url | None:
-    """Return an https URL that all programs read from .env in the same way, or None."""
+    """Return the URL if it is https and all programs read it from .env in the same way.
+    Otherwise return None."""
     try:
         found = url(text)
     except Refused:

@@ -30,8 +30,8 @@ SETS: Mapping[str, str] = {
     "requirements-dev": "requirements-run",
     "requirements-measure": "requirements-dev",
 }
-"""Pairs of a set and the set that it extends. The lock of a set does not repeat the packages of the
-set that it extends."""
+"""For each set of packages, the set that it extends. The lock of a set does not repeat the packages
+of the set that it extends."""
 
 _OPTIONS = ["--universal", "--python-version=3.10", "--fork-strategy=fewest", "--generate-hashes"]
 _OPTIONS += ["--no-header", "--no-annotate", "--no-build-isolation", "--quiet"]
@@ -99,12 +99,13 @@ def read() -> dict[str, str]:
 
 
 def packages(lock: str) -> list[str]:
-    """Return the packages of a lock with their hashes, as the lock has them, without options."""
+    """Return each package of a lock, with its hashes, as unchanged text. Options are left out."""
     return [text for text in _PACKAGE.split(lock) if re.match(r"\w", text)]
 
 
 def packages_with(name: str, sets: Mapping[str, str], locks: Mapping[str, str]) -> list[str]:
-    """Return the packages of a set and of the sets that it extends, or no packages for ""."""
+    """Return the packages of the set `name`, and of all sets that it extends. Return no packages if
+    `name` is ""."""
     return [*packages_with(sets[name], sets, locks), *packages(locks[name])] if name else []
 
 

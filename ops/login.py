@@ -26,8 +26,8 @@ from token_service.settings.parsing import Reader, Variable, Whole
 from token_service.settings.variables import JWT_SECRET
 
 SECONDS = Variable("SECONDS", Whole(60, 3600, "seconds"), "900")
-"""How long a login is valid. The time is short, so that a login that somebody finds later has
-expired."""
+"""How long a login is valid. The default is short: if somebody finds the login later, for example
+in a log, it has expired."""
 
 _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),

@@ -1,8 +1,8 @@
 """Finds misspelt names where people type them: the shell, .env, make's command line.
 
 It knows the function's own variables and the variables of s.yaml and s.domain.yaml. It does not
-know the variables of the sandbox and the tools (PORT, CALLER, URL), because other programs use
-short names like these too.
+know the variables of the sandbox and the tools (PORT, CALLER, URL), because other programs also use
+such short names.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _WEAKENING = (
 
 
 def find(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return unknown names, each with the variable that may be meant."""
+    """Return unknown names, each with the variable that was probably meant."""
     return misspelt.find(names, S_YAMLS_OWN)
 
 
 def weakens(variable: str) -> bool:
-    """Whether a check or a limit may be missing if this variable is not read."""
+    """Whether a check or a limit may be missing because this variable is misspelt."""
     return variable.startswith(_WEAKENING)

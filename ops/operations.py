@@ -1,7 +1,7 @@
 """The operations of SDKs on OSS, by well-known names, and the RAM actions that they need.
 
-This module does not list the actions. Each operation is one request or several, and the sandbox's
-OSS says which actions a request needs. In the tests, the sandbox's OSS also judges the requests of
+Each operation is one request or several. The sandbox's OSS says which actions a request needs, so
+this module has no table of actions. In the tests, the sandbox's OSS also judges the requests of
 the real SDKs.
 """
 
@@ -35,11 +35,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of an SDK: one request or several, which must all be allowed.
+    """An operation of an SDK. It makes one request or several, and all of them must be allowed.
 
-    `needs` is called with the place of the operation and the caller's own place. `on_bucket`: the
-    operation acts on a whole bucket, so folders do not matter. `assumed` are RAM actions that the
-    sandbox requires, but the real OSS may not require.
+    `needs` returns the permissions that the operation needs. The arguments of `needs` are the place
+    where the operation acts, and the caller's own place. `on_bucket`: the operation acts on a whole
+    bucket, so folders do not matter. `assumed` are RAM actions that the sandbox requires, but the
+    real OSS may not require.
     """
 
     name: str
@@ -116,8 +117,8 @@ def _delete_several(place: Place, _: Place) -> list[Need]:
 
 
 def _table() -> Iterator[Operation]:
-    # A form upload needs the same actions as a put, and image processing the same as a get. A
-    # signed URL needs the actions of the request that it signs (vendor documentation).
+    # A form upload needs the same actions as a put. Image processing needs the same actions as a
+    # get. A signed URL needs the actions of the request that it signs (vendor documentation).
     yield _on_object("put, form upload", "PUT")
     yield _on_object("append", "POST append position")
     yield _on_object("multipart upload", "POST uploads", "PUT partNumber uploadId", "POST uploadId")
@@ -135,7 +136,7 @@ def _table() -> Iterator[Operation]:
     yield _on_object("delete", "DELETE")
     yield Operation("delete several", _delete_several)
     # The vendor's table of PutObject's permissions lists only oss:PutObject. The sandbox also
-    # requires oss:PutObjectAcl. Which of the two is right is not verified on OSS (assumption 1).
+    # requires oss:PutObjectAcl. It is not verified whether the real OSS requires it (assumption 1).
     yield Operation("put with an ACL", _put_with_acl, assumed=frozenset({"oss:PutObjectAcl"}))
     yield _on_object("change the ACL", "PUT acl")
     yield _on_object("read the ACL", "GET acl")

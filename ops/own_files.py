@@ -1,7 +1,8 @@
-"""Which files of functions/sts_token go into a package, and which must not be there.
+"""Finds the files of functions/sts_token that go into a package, and files that must not be there.
 
 An unexpected file stops the build, because everyone who may read the function can read its package.
-Examples are a key, an `.env`, the vendor's config.json, or a module that is not ours.
+Unexpected files are, for example, a key, an `.env`, the vendor's config.json, or a module that is
+not ours.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _MOST_NAMED = 10
 
 
 def own_files(folder: Path, keys_file: str) -> tuple[list[Path], list[str]]:
-    """Return the sorted files of the function to pack, and a line with a reason for each wrong
-    file.
+    """Return two lists: the function's files that belong in the package, sorted, and one line for
+    each file that must not be there, with the reason.
 
-    `keys_file` is JWT_JWKS_FILE, or "". This file is packed if it is in `folder`.
+    `keys_file` is the value of JWT_JWKS_FILE, or "". If this file is in `folder`, it is packed.
     """
     packed, wrong = [], []
     for path in sorted(folder.rglob("*")):
@@ -61,7 +62,8 @@ def _is_private(path: Path) -> bool:
     content = path.read_bytes()
     if _PRIVATE_PEM.search(content):
         return True
-    # Collect the names in each JSON object, at any depth. A name may occur twice in an object.
+    # Collect the names in each JSON object, at any depth. If an object has a name twice, both of
+    # its values are searched.
     objects: list[set[str]] = []
     with suppress(ValueError, RecursionError):
         json.loads(content, object_pairs_hook=lambda pairs: objects.append({n for n, _ in pairs}))

@@ -1,5 +1,5 @@
-"""Makes the package for Function Compute: a folder and its zip. The bytes of both do not
-depend on the date.
+"""Makes the package for Function Compute: a folder and its zip. The bytes of the folder and of the
+zip do not depend on the date.
 
 build.py and template.py decide which packages are included, and where the result is written.
 """
@@ -48,7 +48,7 @@ _RUNTIME_MARKERS = {
 
 _HASH = re.compile(r"--hash=\S+")
 
-# Files in which pip describes an installation. The cloud does not need them.
+# Files in which pip describes an installation. A deployed function does not need these files.
 _NOISE = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 # This is 2020-01-01, because a zip cannot hold times before 1980.
 _TIME = 1577836800
@@ -81,10 +81,10 @@ def pinned(names: Collection[str] = ()) -> list[str]:
 def fill(folder: Path, pins: Sequence[str], *, native: bool = True) -> None:
     """Put function, policies and packages into an empty folder. Raises PackageError.
 
-    `native=False` is for the template, which has little room. It leaves out our license, and the
-    compiled modules of packages that work without them. It also leaves out the function's JSON
-    files. These files are the key sets of one deployment, but other people use the template too,
-    and its form has no parameter for a key set.
+    `native=False` is for the template, which has little room. It leaves out three things: our
+    license, the function's JSON files, and the compiled modules of packages that also work without
+    compiled modules. The JSON files are the key sets of one deployment, but other people use the
+    template too, and its form has no parameter for a key set.
     """
     own = _own_files()
     _install(pins, folder)
@@ -122,8 +122,9 @@ def replace_compiled(folder: Path, python: str) -> None:
     """Replace the runtime's compiled modules by modules for another Python. `python` is like
     "3.12".
 
-    That Python can then run a filled folder. The versions of the packages stay the same. Raises
-    PackageError if pip has no such module for that Python.
+    `folder` was filled by fill(). After the replacement, the other Python can run the code in
+    `folder`. The versions of the packages stay the same. Raises PackageError if pip has no such
+    module for the other Python.
     """
     compiled = list(folder.rglob("*.so"))
     if not compiled:
@@ -146,8 +147,8 @@ def replace_compiled(folder: Path, python: str) -> None:
 
 
 def zipped(folder: Path) -> bytes:
-    """Return the folder's files as a zip. Files are sorted and have the same time; folders have no
-    entries."""
+    """Return the folder's files as a zip. The zip lists the files in sorted order, gives all of
+    them the same time, and does not list folders."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}

@@ -6,7 +6,8 @@ docs/policies.md and the lists of template.yml (tests/ops/test_policies_describe
 write there).
 
 If the first comment of a file begins with "not offered", template.yml does not list this policy,
-but operators may name it. A policy that opens more than the caller's folder must have this comment.
+but operators may name it. The first comment of a policy that opens more than the caller's folder
+must begin with "not offered".
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def names() -> tuple[str, ...]:
 def bundled() -> Mapping[str, Described]:
     """Return the bundled policies by name; policies that allow more come later. Never raises.
 
-    A template that cannot be judged is left out and is no error, because operators may put their
-    own templates into policies/.
+    Operators may put their own templates into policies/. If the evaluator does not understand such
+    a template, the result does not contain this template.
     """
     found = []
     for name in names():
@@ -89,8 +90,8 @@ def bundled() -> Mapping[str, Described]:
 
 
 def offered() -> tuple[str, ...]:
-    """Return the names of the policies that template.yml offers. The policy that allows most is the
-    last."""
+    """Return the names of the policies that template.yml offers. The last policy allows the most
+    actions."""
     return tuple(name for name, one in bundled().items() if one.is_offered)
 
 

@@ -1,10 +1,11 @@
 """Makes policies/ready.json (make docs): bundled policies, rendered in advance as far as possible.
 
-This works only for a template that prints values, tests whether there is a prefix, and does nothing
-else. The template then has one text for a prefix and one text for an object. With the values filled
-in, both texts are equal to the output of Jinja2 (tests/ops/test_policies_ready.py). Templates that
-are not offered are left out. Therefore Jinja2 renders these templates, and the check of the package
-(build.py) uses one of them to test that Jinja2 works.
+A template can be rendered in advance only if it does just two things: it prints values, and it
+tests whether there is a prefix. For such a template, the file has one text for a prefix and one
+text for an object. When the values are filled in, each text is equal to the policy that Jinja2
+would print (tests/ops/test_policies_ready.py). The file leaves out templates that template.yml does
+not offer. Jinja2 renders these at run time. The check of the package (build.py) uses a template
+that is not offered, to test that Jinja2 works.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def text() -> str:
     found = {}
     for name in offered():
         template = (POLICIES / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+        # A template that cannot be rendered in advance is left out. Jinja2 renders it at run time.
         # If a template cannot be rendered for an object, Jinja2 reports this when a request needs
         # it.
         with contextlib.suppress(ServiceError, ValueError):
@@ -55,7 +57,8 @@ def text() -> str:
 
 
 def is_plain(template: str) -> bool:
-    """Whether a template renders to the same text for all values, apart from the values in it."""
+    """Whether a template can be rendered in advance. Such a template has only values, conditions
+    on whether there is a prefix, and fixed text that has no "<"."""
     found = list(Environment(autoescape=False).parse(template).find_all(nodes.Node))  # noqa: S701
     return "<" not in template and all(
         isinstance(node, _PLAIN)
@@ -75,8 +78,8 @@ def _asks_for_a_prefix(test: nodes.Node) -> bool:
 
 
 def ready(template: str) -> list[str]:
-    """Return the two texts of a template, for policies.filled. Raises PolicyError and
-    ValueError."""
+    """Render a template in advance, once for a prefix and once for one object. policies.filled()
+    later puts the values into these two texts. Raises PolicyError and ValueError."""
     render = compiled(template, "", "POLICY_FILE")
     for_prefix, for_one = render("<bucket>", "<prefix>", None), render("<bucket>", "", "<keys>")
     return [_text(for_prefix), _text(for_one)]

@@ -40,7 +40,8 @@ _PARTS = {
 
 class Texts(NamedTuple):
     """The description of a variable: one line in English, one line in Chinese, and a valid value.
-    `accepts`, `default_en` and `default_zh` are "" if the catalogue has these texts."""
+    If `accepts`, `default_en` or `default_zh` is "", the page makes this text from the function's
+    own definition of the variable."""
 
     en: str
     zh: str

@@ -111,7 +111,8 @@ def clean_commit(root: Path, version: str) -> Commit:
             f"files differ from the commit {found.id[:12]}: {changed}. Commit them, or put "
             "them away with `git stash --include-untracked`"
         )
-    # git does not see changes in files that it was told to skip, or in the targets of links.
+    # `git status` misses two kinds of changes: in files that git was told to skip (`git
+    # update-index`), and in the targets of links.
     listed = (line.split(None, 4) for line in _git(root, "ls-files", "-v", "-s").splitlines())
     unseen = [
         name
@@ -129,7 +130,8 @@ def clean_commit(root: Path, version: str) -> Commit:
             f"git ignores {beside}, but the package would contain it. Other checkouts may not "
             f"have this file. Move it out of {' and '.join(_PACKED)}"
         )
-    # An annotated tag has its own object name. The format prints the commit's name before it.
+    # An annotated tag is an object with its own hash. With this format, git prints the hash of the
+    # commit before the hash of the tag.
     form = "--format=%(*objectname) %(objectname)"
     tagged = _git(root, "for-each-ref", form, f"refs/tags/v{version}").split()[:1]
     if tagged not in ([], [found.id]):

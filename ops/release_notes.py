@@ -3,12 +3,12 @@
 The console's deployment link is `<console>/<region>/stacks/create?templateUrl=<address>`, as in the
 vendor's own pages and READMEs (help.aliyun.com, *ossutil*: a RAM user by a ROS script; *Global
 Accelerator*; the READMEs of its technical solutions). If the region is the word `region`, the
-console uses the region that the user visited last. It shows this region, so the user can change it.
+console uses the region that the user visited last, and shows it. The user can change the region.
 
-ROS reads a template of at most 524,288 bytes from OSS, or over http or https. Its address has at
-most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All of the vendor's own
-links use OSS. Whether the console accepts any https address, also with redirects, is not verified
-on the real cloud (assumption 79).
+ROS reads a template of at most 524,288 bytes from OSS, or over http or https. The address of the
+template has at most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All
+of the vendor's own links name a template on OSS. It is not verified on the real cloud (assumption
+79) whether the console accepts any https address, also with redirects.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Section(NamedTuple):
 
     text: str
     is_released: bool
-    """False if it is the section Unreleased."""
+    """Whether the version is released. This is False for the section Unreleased."""
 
 
 def place(env: Mapping[str, str], name: str) -> str:
-    """Return the address in a variable, without a final slash. If the variable is not set, return
-    its name.
+    """Return the web address that is the value of a variable, without a final slash. If the
+    variable is not set, return its name.
 
     Raises PackageError if the value is not a plain https address, or is too long.
     """
@@ -89,8 +89,9 @@ def links(release_url: str) -> list[str]:
 
 
 def section(changelog: str, version: str) -> Section:
-    """Return the changelog's section of a version, or the section Unreleased if its heading names
-    this version or no version. Raises PackageError if there is no such section, or it is empty."""
+    """Return the changelog's section of a version, or Unreleased if the version has no section.
+    Raises PackageError if the heading of Unreleased names another version, or if the section is
+    missing or empty."""
     found = dict(
         re.findall(r"^## \[(.+?)\][^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     )

@@ -58,7 +58,8 @@ def skipped(detail: str) -> Finding:
 
 
 def noted(detail: str) -> Finding:
-    """Return a result that only informs; nothing was checked."""
+    """Return a result that only gives information. It does not say that a check passed or
+    failed."""
     return Finding(Outcome.NOTE, detail)
 
 
@@ -68,7 +69,7 @@ def judged(faults: Sequence[str], detail: str = "") -> Finding:
 
 
 def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether a check failed. If one failed, the exit status is not 0."""
+    """Whether a check failed. If a check failed, the exit status is not 0."""
     return any(check.finding.outcome is Outcome.FAIL for check in checks)
 
 
@@ -83,8 +84,8 @@ def pointer(checks: Iterable[Check], command: str) -> str:
 def table(checks: Sequence[Check], secrets: Iterable[str] = ()) -> str:
     """Format the checks, one per line, with a last line that counts them.
 
-    No check quotes a secret. `secrets` are masked anyway, because a faulty server may quote a
-    secret in the text of an error.
+    No check quotes a secret. But a faulty server may quote a secret in the text of an error, so
+    `secrets` are masked here.
     """
     width = max((len(check.name) for check in checks), default=0)
     lines = [

@@ -1,8 +1,9 @@
 """Derives the RAM rights that the two roles need from policies, routes and options.
 
 Tests compare the result with template.yml's roles and the table of docs/permissions.md. `make
-doctor` prints it. A new route, or a new call of the function to OSS, needs a row in _ROWS. The
-upload role's rights follow from the policy templates, and from the routes that assume the role.
+doctor` prints it. If a new route is added, or the function calls OSS in a new way, _ROWS needs a
+new row. The upload role's rights follow from the policy templates, and from the routes that assume
+the role.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ _PUT, _GET, _LIST = forms.ACTION, signed_urls.ACTIONS["GET"], "oss:ListObjects"
 
 
 class Options(NamedTuple):
-    """The facts, besides policies and routes, that decide which rights are needed.
+    """The needed rights depend on policies, on routes, and on these facts.
 
     `prefix` is OBJECT_PREFIX. `upload_role` is the ARN of the upload role. `log_store` is the ARN
-    of the logstore, or "" without logs. `names_callers`: with this AUTH, callers have names.
-    `has_multipart`: MULTIPART_SECRET is set.
+    of the logstore, or "" without logs. `names_callers` is true if AUTH gives each caller a name.
+    `has_multipart` is true if MULTIPART_SECRET is set.
     """
 
     bucket: str
@@ -53,8 +54,8 @@ class Statement(NamedTuple):
 class Rights(NamedTuple):
     """The rights that the function role and the upload role need.
 
-    `unbounded` are policies with wildcards or NotAction. No rights can be derived from them. With
-    an unbounded policy, a token may do everything that the operator allows the upload role.
+    `unbounded` are policies with wildcards or NotAction, from which no rights can be derived. A
+    token with such a policy may do everything that the operator allows the upload role to do.
     """
 
     function_role: tuple[Statement, ...]
@@ -77,7 +78,8 @@ def rights(policies: Sequence[str], routes: Sequence[str], options: Options) -> 
     statements = {
         name: _allowing(templates.render(whole._replace(policy=name))) for name in policies
     }
-    # Callers without names may list uploads only if the default policy lets everybody list them.
+    # Callers without names (AUTH=anonymous) share one folder. They may list it only if the default
+    # policy lets everybody list it.
     shared = {policies[0]: statements[policies[0]]}
     lists = options.names_callers or _may(shared, _LIST)
     facts = _Facts(
@@ -132,7 +134,8 @@ class _Place(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """Routes for which the function role needs an action on a resource, if `applies` is true."""
+    """A right of the function role. If `applies` returns true, `routes` need `action` on the
+    resource that `place` returns."""
 
     routes: tuple[str, ...]
     action: str
@@ -165,7 +168,7 @@ _ROWS = (
         ("/signed-url",),
         "sts:AssumeRole",
         _upload_role,
-        "signed URLs for reading: the caller's own session signs them",
+        "signed URLs for reading, which the caller's own session signs",
         lambda facts: facts.can_read,
     ),
     _Row(
@@ -230,8 +233,8 @@ def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
 def _used(
     statements: Mapping[str, list[dict[str, Any]]], routes: Sequence[str], facts: _Facts
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the policies' rights that the upload role needs. Tokens need all rights. Signed URLs
-    need only the rights for reading. Other routes need no rights of this role."""
+    """Return the rights in `statements` that the upload role needs. Tokens need all of them.
+    Signed URLs need only the rights for reading. Other routes need no rights of this role."""
     if _TOKENS & set(routes):
         return dict(statements)
     if "/signed-url" not in routes or not facts.can_read:
@@ -271,7 +274,8 @@ def _merged(statements: Iterator[Statement]) -> tuple[Statement, ...]:
 
 
 def _allowing(policy: str) -> list[dict[str, Any]]:
-    """Return the Allow statements. A Deny of the policy need not be repeated in the role."""
+    """Return the Allow statements. The policy's Deny statements are left out, because the role
+    itself does not have to repeat them."""
     permissions.check(policy)
     return [one for one in json.loads(policy)["Statement"] if one["Effect"] == "Allow"]
 
@@ -286,7 +290,8 @@ def _is_bounded(statements: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _may(policies: Mapping[str, Sequence[Mapping[str, Any]]], action: str) -> bool:
-    """Whether a statement might allow an action. True may be wrong, False is certain."""
+    """Whether a statement might allow an action. If this is False, no statement allows the action.
+    If this is True, a condition or NotAction may still exclude the action."""
     return any(
         "NotAction" in statement
         or any(matches(one.lower(), action.lower()) for one in _listed(statement["Action"]))

@@ -1,10 +1,10 @@
 """`python -m ops.roles` (make roles): prints the two roles as JSON, to make them by hand in RAM.
 
 It prints one object with four documents, in the format of RAM's script editor. With DOCUMENT=<name>
-it prints only this document. Whether RAM accepts the documents unchanged is not verified on the
-real cloud (assumption 80). The documents have exactly the rights that ops/rights.py derives from
-the deployment's variables, like the roles of template.yml. stderr says where to use each document,
-and why each right is needed.
+it prints only this document. It is not verified on the real cloud (assumption 80) whether RAM
+accepts the documents unchanged. The documents have exactly the rights that ops/rights.py derives
+from the deployment's variables, like the roles of template.yml. stderr says where to use each
+document, and why each right is needed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Roles(NamedTuple):
     """The smallest possible value for the upload role's longest session."""
 
     def documents(self) -> dict[str, Document | None]:
-        """Return the documents by name; None for a policy that would allow nothing."""
+        """Return the documents by their names. A policy that would allow nothing is None."""
         return {
             "function-trust": _trust({"Service": ["fc.aliyuncs.com"]}),
             "function-policy": _policy(self.needed.function_role),

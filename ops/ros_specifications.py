@@ -1,8 +1,8 @@
 """The resource types of ROS: the vendor's specifications, read from the ros-cdk wheels.
 
 The wheels contain JavaScript that the vendor generated from the specifications. This module reads
-it as text, and never runs it. The vendor's own CDK checks templates with this JavaScript. Whether
-ROS agrees with this JavaScript in everything is not verified on the real cloud (assumption 30).
+it as text, and never runs it. The vendor's own CDK checks templates with this JavaScript.
+We assume that ROS follows the same rules, which is not verified on the real cloud (assumption 30).
 ros_template.py compares templates with the specifications.
 """
 
@@ -52,7 +52,8 @@ class Resource:
 
 @dataclass
 class Specifications:
-    """All specifications of the wheels. Structs have the names that the JavaScript uses."""
+    """All specifications of the wheels. `structs` maps the names of the structs in the JavaScript
+    to their properties."""
 
     resources: dict[str, Resource] = field(default_factory=dict)
     structs: dict[str, dict[str, Property]] = field(default_factory=dict)

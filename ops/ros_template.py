@@ -1,7 +1,7 @@
 """Checks offline whether ROS would accept a template.
 
 This module checks parameters, references, conditions and groups by the vendor's documentation of
-templates. It checks resources by the specifications of ros_specifications.py.
+templates. It checks resources by the vendor's specifications (ros_specifications.py).
 """
 
 from __future__ import annotations
@@ -239,7 +239,8 @@ class _Checker:
         return frozenset() if name is None else self._all_of(name)
 
     def _all_of(self, name: str) -> frozenset[str]:
-        """Return a condition, and all conditions that are true whenever this condition is true."""
+        """Return the name of a condition. If the condition is an Fn::And, also return the names of
+        the conditions that it combines, because all of them must be true."""
         both = self._conditions.get(name, {}).get("Fn::And", [])
         return frozenset([name]).union(*(self._all_of(each) for each in both if type(each) is str))
 

@@ -1,8 +1,8 @@
 """Finds the Python of the runtime, CPython 3.10, on this machine: `find()`.
 
-This Python compiles the package, and tests and measures it as it is deployed. The last part of its
-version does not matter, because the byte code of all versions since 3.10b1 has the same magic
-number, 3439. (Source: CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above
+The package is compiled, tested and measured with this Python, as it is deployed. The last part of
+its version does not matter, because the byte code of all 3.10 versions since 3.10b1 has the same
+magic number, 3439. (Source: CPython 3.10, Lib/importlib/_bootstrap_external.py, the list above
 MAGIC_NUMBER.)
 """
 
@@ -37,7 +37,8 @@ class Python(NamedTuple):
     """A Python that can be started."""
 
     path: str
-    """The absolute path, because a served package has no PATH."""
+    """The absolute path. A package is run without the variable PATH, so a name alone would not be
+    found."""
     version: str
     """The version, like "3.10.13"."""
     tag: str

@@ -39,8 +39,8 @@ def serve(
     *,
     byte_code: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the answers of the function in the first folder. It can import only from the folders
-    and the standard library.
+    """Return the answers of the function. The first of the folders contains the function. The
+    function can import only from the folders and the standard library.
 
     If `byte_code` is given, Python writes byte code below this folder. Raises PackageError if the
     function raises, or answers something that is not JSON.

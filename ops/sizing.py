@@ -1,7 +1,8 @@
 """Computes the tables of docs/sizing.md from docs/sizing.toml. `make docs` writes them.
 
-One formula (`load`) is used for every number of devices, and one (`month_usd`) for the price. The
-file and the page list the vendor's facts, our measurements and the reader's own numbers separately.
+The formula `load` computes the load for each number of devices. The formula `month_usd` computes
+the price of a month. The file and the page list the vendor's facts, our measurements and the
+reader's own numbers separately.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Line(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Seconds from process start to the first token, in each runtime, with this many vCPU."""
+    """The seconds from the start of the process to the first token, on a machine of `vcpu` vCPU.
+    `builtin` and `custom` are the two runtimes."""
 
     vcpu: float
     builtin: float
@@ -46,7 +48,8 @@ class Start(NamedTuple):
 
 
 class Sizing(NamedTuple):
-    """All of docs/sizing.toml. `value` has facts, measurements and inputs by name."""
+    """All of docs/sizing.toml. `value` maps the name of each fact, measurement and input to its
+    number."""
 
     facts: tuple[Line, ...]
     inputs: tuple[Line, ...]
@@ -57,8 +60,8 @@ class Sizing(NamedTuple):
 
 class Way(NamedTuple):
     """A way for an app to get permission to upload. `token_seconds` is how long a token is valid.
-    If it is 0, the app asks the function for each upload. `asks_sts`: a request may need a call of
-    STS."""
+    If it is 0, the app asks the function for each upload. `asks_sts` says whether a request may
+    need a call to STS."""
 
     name: str
     token_seconds: float
@@ -103,8 +106,8 @@ def memory_gb(value: Values, vcpu: float) -> float:
 
 
 def cu(value: Values, vcpu: float, calls: float, busy: float, idle: float) -> float:
-    """Return the CU of this many calls, and of instances that are busy or idle for these
-    seconds."""
+    """Return how many CU (the vendor's unit for billing) this many calls use. The instances are
+    busy for `busy` seconds and idle for `idle` seconds."""
     memory = memory_gb(value, vcpu) * value["cu_a_gb_second"]
     busy_second = vcpu * value["cu_a_vcpu_second"] + memory
     idle_second = vcpu * value["cu_an_idle_vcpu_second"] + memory
@@ -121,7 +124,7 @@ def usd(value: Values, units: float) -> float:
 
 
 def ways(value: Values) -> tuple[Way, ...]:
-    """Return the ways that the page compares."""
+    """Return the ways to upload that the page compares: with a token, or with a signed URL."""
     kept = (value["token_seconds"], value["long_token_seconds"])
     return (
         Way("a token for each upload", 0, asks_sts=True),
@@ -151,8 +154,9 @@ def load(value: Values, way: Way, devices: float, vcpu: float) -> Load:
 
 
 def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
-    """Return how many instances are needed for `rate` requests a second. One number is enough for
-    the simultaneous requests, another for the CPU time. The larger of the two is returned."""
+    """Return how many instances are needed for `rate` requests a second. Two numbers are computed:
+    how many instances can hold all requests that run at the same time, and how many instances have
+    enough CPU time. The larger number is returned."""
     by_requests = math.ceil(rate * asked.seconds / at_once)
     by_cpu = math.ceil(rate * asked.cpu_seconds / vcpu)
     return max(1, by_requests, by_cpu)
@@ -160,8 +164,9 @@ def instances(asked: Load, rate: float, at_once: float, vcpu: float) -> int:
 
 def month_usd(value: Values, asked: Load, at_once: float, vcpu: float) -> float:
     """Return the price of Function Compute in a month, with outgoing traffic, without logs."""
-    # Requests that run on one instance at the same time share its seconds. Therefore the busy time
-    # of a day cannot exceed the seconds of the instances that the mean rate of the day needs.
+    # If an instance serves several requests at the same time, each second is billed only once.
+    # `most` is the maximum of billed seconds in a day. It is reached if all instances that the mean
+    # rate needs are busy all day.
     most = instances(asked, asked.a_day / DAY_SECONDS, at_once, vcpu) * DAY_SECONDS
     busy = min(asked.a_day * asked.seconds, most)
     idle = min(asked.a_day * value["released_after_seconds"], most - busy)
@@ -203,14 +208,15 @@ def facts(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def inputs(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """The numbers that only the reader knows."""
+    """The table of the inputs: numbers that only the reader of docs/sizing.md knows."""
     yield "input", "meaning", "here"
     for one in sizing.inputs:
         yield f"`{one.name}`", one.says, f"{one.value:,} {one.unit}".strip()
 
 
 def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """For each vCPU: the time to the first token, a burst, and the prices."""
+    """Yield the header and the rows of a table. Each row is for one vCPU value: the time to the
+    first token, a burst, and the prices."""
     value = sizing.value
     burst, at_once = value["burst"], value["custom_at_once"]
     yield (
@@ -244,7 +250,7 @@ def sizes(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 
 
 def tokens(sizing: Sizing) -> Iterator[tuple[str, ...]]:
-    """How many devices fit into STS's limit, with each token life and with signed URLs."""
+    """How many devices fit into STS's limit, with each lifetime of tokens and with signed URLs."""
     value = sizing.value
     yield "way", "requests of one device a day", "devices at STS's limit for one account"
     for way in ways(value):
@@ -308,7 +314,7 @@ def measured(sizing: Sizing) -> Iterator[tuple[str, ...]]:
 TABLES: Mapping[str, Callable[[Sizing], Iterator[tuple[str, ...]]]] = {
     made.__name__: made for made in (facts, inputs, sizes, tokens, devices, measured)
 }
-"""The tables of the page, by the name in their marker."""
+"""The tables of the page. The key is the name in the table's marker."""
 
 
 def page(text: str, sizing: Sizing) -> str:

@@ -1,10 +1,11 @@
 """`make template`: makes dist/template.yml, which is template.yml with the function's code inside.
 
 The runtime python3.10 preinstalls aliyun-python-sdk-sts, its core, and cryptography (vendor
-documentation). The template contains the other packages, without compiled modules, comments and
-docstrings, because a template is text and has a size limit. If the limit allows it, the template
-also contains byte code of our own modules. Modules that a first request imports have priority. The
-template's own comments are also left out, because of the size limit.
+documentation). The template contains the other packages. A template is text and has a size limit,
+so compiled modules, comments and docstrings are left out. If the limit allows it, the template also
+contains byte code of our own modules. If there is too little space for all byte code, the
+modules that a first request imports come first. The template's own comments are also left out,
+because of the size limit.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_BYTES = 510_000
 _LEFT_OUT = (
     "*.pyi",
     "py.typed",
-    # The function never loads these files. The licences stay.
+    # The function never loads these files. The licence files of Jinja2 and PyJWT are not left out.
     *(f"jinja2/{name}.py" for name in ("ext", "meta", "nativetypes", "sandbox")),
     "jwt/help.py",
     # A stand-in replaces this module while PyJWT is imported (login/logins.py).
@@ -128,7 +129,7 @@ def _put_byte_code(folder: Path, max_bytes: int) -> str:
 
 
 def bare(source: str) -> str:
-    """Return Python source without comments and docstrings; each line keeps its number."""
+    """Return Python source without comments and docstrings. All lines keep their line numbers."""
     lines = source.encode().splitlines(keepends=True)
     for (row, column), (last_row, last_column), instead in sorted(_unneeded(source), reverse=True):
         after = lines[last_row - 1][last_column:]

@@ -147,7 +147,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--make",
         type=int,
         metavar="PID",
-        help="process id of make; names that are not among make's arguments are ignored",
+        help="process id of make; a variable is ignored if it is not one of make's arguments",
     )
     return parser.parse_args(arguments)
 
@@ -172,8 +172,8 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
 def _check_names(given: str, make_pid: int | None) -> None:
     """Warn about names that look misspelt.
 
-    Raises UsageError if a misspelt name on the command line seems to mean a variable that sets a
-    check or a limit.
+    Raises UsageError if a name on the command line looks like a misspelt variable of a check or a
+    limit, because the sandbox would then run without this check or limit.
     """
     found = misspelt.find(os.environ)
     named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
@@ -217,8 +217,8 @@ def _lan_address(command: str, given: str, make_pid: int | None) -> str:
     named = _on_command_line(names if names & {"LAN", "HOST"} else (), make_pid)
     if lan.is_ignored(os.environ, named):
         log.warning(
-            "LAN is ignored in the environment, since it opens this machine to others. Set it on "
-            "the command line: `make %s LAN=1`",
+            "The environment variable LAN is ignored, because LAN opens this machine to others. "
+            "Set LAN on the command line: `make %s LAN=1`",
             command,
         )
     return lan.read(os.environ, named)
@@ -338,7 +338,7 @@ def _token_of_cloud() -> int:
 def _token(ports: Ports, given: frozenset[str], lan_address: str) -> int:
     _check_folder(ports)
     listener = listen(0)
-    # OSS_ENDPOINT is the address where `make run` serves OSS, because the token is for that OSS.
+    # The token is for the OSS of `make run`, so OSS_ENDPOINT is the address of that OSS.
     ports = ports._replace(sts=listener.getsockname()[1])
     env, settings, _, secrets = _sandbox("token", given, ports, lan_address)
     headers = _token_headers(env, settings, _demo_secret(env, settings, secrets))
@@ -401,7 +401,7 @@ def _check_folder(ports: Ports) -> None:
     if is_lost(folder, ports.gateway):
         raise UsageError(
             f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing. Stop "
-            f"that sandbox and start `make run` again, or set another SANDBOX_DIR or PORT"
+            f"that sandbox and start `make run` again, or set that sandbox's SANDBOX_DIR or PORT"
         )
 
 
@@ -414,7 +414,8 @@ def _secrets() -> tuple[Path, cloud.Secrets]:
 
 
 def _demo_secret(env: Mapping[str, str], settings: Settings, secrets: cloud.Secrets) -> str | None:
-    """The key of demo logins; None if there are no logins or the developer's own keys are used."""
+    """The key that signs demo logins. It is None if there are no logins, or if the developer set
+    keys for logins."""
     is_ours = settings.auth.names_callers and env.get("JWT_SECRET") == secrets.jwt_secret
     return secrets.jwt_secret if is_ours else None
 

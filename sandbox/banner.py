@@ -112,7 +112,7 @@ def _others(ports: Ports) -> list[tuple[str, str, str]]:
 
 
 def of_cloud(url: str, settings: Settings) -> str:
-    """The URL occurs once, so that a user who shares the output has one place to blank out."""
+    """The URL occurs once. A user who shares the output must hide the URL in one place only."""
     return "\n".join(
         [
             "The token function, with the real STS.",
@@ -128,8 +128,8 @@ def of_cloud(url: str, settings: Settings) -> str:
 
 
 def _facts(url: str, settings: Settings, others: Sequence[tuple[str, str, str]] = ()) -> list[str]:
-    """Lines with all addresses. The line "OSS" has the address that tokens name; OSS's other
-    addresses follow."""
+    """Lines with all addresses. The line "OSS" shows the address that tokens give for OSS. The
+    lines after it show the other addresses of OSS."""
     auth = "jwt" if settings.auth.names_callers else "anonymous"
     oss = str(settings.oss_endpoint)
     role = "".join(f"; {role}" for _, address, role in others if address == oss)
@@ -186,7 +186,8 @@ def _shows_isolation(settings: Settings) -> bool:
     try:
         policy = Policy.parse(Policies(settings.policy_choices).render(grant))
     except PolicyGrammarError:
-        # STS will refuse the same policy for a token, and will report the reason.
+        # The policy is malformed. When a token is requested, STS refuses this policy and reports
+        # the reason.
         return False
     account = settings.role_arn.split(":")[3]
 

@@ -45,7 +45,7 @@ _HTML = """<!doctype html>
 _TEXTS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "title": "This address is for apps",
-        "text": "Its answers are JSON that may hold keys, so a browser does not show them. To see "
+        "text": "The answers are JSON that may hold keys, so a browser does not show them. To see "
         "the JSON, use <code>curl</code>.",
         "link": "To upload by hand, open <a href='{}'>the page</a>.",
     },
@@ -78,7 +78,7 @@ def create_app(function: ASGIApp, page: str | None) -> ASGIApp:
 
 
 def is_browser(headers: Headers) -> bool:
-    """Whether Accept lists text/html by name, and not with q=0."""
+    """Whether Accept lists text/html by name, with a q above 0."""
     accept = ",".join(headers.getlist("accept"))
     if accept.startswith(_JAVA):
         return False
@@ -104,7 +104,8 @@ def _prefers_chinese(headers: Headers) -> bool:
 
 
 def _qualities(listed: str) -> dict[str, float]:
-    """The items of a header, in lower case, with their q; a q that is not a number counts as 1."""
+    """The items of a header like Accept-Language. The names are in lower case, and each item has
+    its weight (q). An item whose q is not a number has the weight 1."""
     qualities: dict[str, float] = {}
     for entry in listed.lower().split(","):
         name, *parameters = (part.strip() for part in entry.split(";"))

@@ -56,8 +56,8 @@ class Secrets:
     def jwt_secret(self) -> str:
         """The key of demo logins (AUTH=jwt), 64 hexadecimal digits.
 
-        The key is derived from the seal key, which every version of secrets.json holds. Therefore
-        all processes compute the same key.
+        The key is derived from the seal key. Every secrets.json has the seal key, even if an
+        earlier version wrote the file. Therefore all processes compute the same key.
         """
         return hmac.digest(bytes.fromhex(self.seal_key), b"demo logins", "sha256").hex()
 
@@ -159,7 +159,8 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
         file.write(made)
     draft = Path(file.name)
     try:
-        # Linking fails if the file exists, so two first runs at the same time use the same file.
+        # hardlink_to() fails if the file exists. If two processes make the first secrets at the
+        # same time, both use the secrets of the faster process.
         path.hardlink_to(draft)
     except FileExistsError:
         return path.read_text()
@@ -169,12 +170,12 @@ def _made_once(path: Path, make: Callable[[], str]) -> str:
 
 
 def identities(function_env: Mapping[str, str], made: Secrets) -> Identities:
-    """The account's own key, the function's key, and the upload role that this key may assume.
+    """The account's own key, the function's key, and the upload role that the function may assume.
 
     The role may do everything under the prefix, and nothing outside. Under the prefix, the policy
     of a token decides what the token may do. No policy can allow more than the role. The function's
-    key also signs URLs and forms, and lists uploads. Therefore the key may also put (also in
-    parts), get and list objects, but only under the prefix.
+    key also signs URLs and forms, and lists uploads. Therefore this key may upload objects (also in
+    parts), read them and list them, but only under the prefix.
     """
     # read_settings() and read_access_key() strip spaces around values, as the token function does.
     settings, access_key = read_settings(function_env), read_access_key(Reader(function_env))
@@ -287,8 +288,8 @@ def services(
     """OSS and STS, each with the bound socket that it is served on.
 
     With an `internal_listener` OSS has two endpoints, as for a new account: a public endpoint that
-    is closed to data calls, and the region's internal endpoint. `takes_v1` means the same as in
-    oss.Site. OSS's answers to pages are kept in `notes`.
+    is closed to data calls, and the region's internal endpoint. `takes_v1` says whether OSS accepts
+    signature V1. OSS's answers to pages are kept in `notes`.
     """
     is_closed = internal_listener is not None
     public = oss_app(made, signer, takes_v1=takes_v1, is_public_closed=is_closed, notes=notes)

@@ -1,4 +1,4 @@
-"""Distinguishes variables on make's own command line from variables in make's environment.
+"""Finds out which variables were set on make's own command line, and not in its environment.
 
 make exports variables of both origins in the same way. make's function $(origin) distinguishes the
 two origins, but it reports "command line" also for variables from MAKEFLAGS. Therefore the
@@ -15,8 +15,8 @@ from pathlib import Path
 
 
 def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
-    """Return those of `names` that are arguments of make. $(origin) reports "command line" for all
-    `names`.
+    """Return each of the `names` that make got as an argument. `names` are the variables for
+    which $(origin) reports "command line".
 
     Raises OSError if the arguments of the process `make_pid` cannot be read.
     """
@@ -37,7 +37,8 @@ def _arguments(pid: int) -> list[str]:
     if process.exists():
         return process.read_bytes().decode("utf-8", "replace").split("\0")
     # macOS has no /proc, so the command is split at spaces. A part of a value may then look like an
-    # assignment, but $(origin) has already excluded names that were not set.
+    # assignment. Such a part does no harm, because only names for which $(origin) of make reports
+    # "command line" are looked up.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:

@@ -1,7 +1,7 @@
 """Simulates an app's sign-in (make run AUTH=jwt). GET /sandbox/login?user=ID returns ID's login.
 
-The route is not part of the function, because it is answered before the gateway. The function
-verifies these logins like all others.
+The route is not part of the function, because its requests are answered before they reach the
+gateway. The function verifies these logins like all others.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def make_login(
     user_id: str, settings: Jwt, secret: str | bytes, seconds: int = LOGIN_SECONDS
 ) -> str:
     """Sign a login (HS256) with the claims that the function requires, valid for `seconds`."""
-    # Imported here, so that AUTH=anonymous does not load PyJWT.
+    # The import is here so that AUTH=anonymous does not load PyJWT.
     import jwt
 
     now = int(time.time())
@@ -55,8 +55,9 @@ def make_login(
 def create_app(function: ASGIApp, settings: Settings, secret: str | None, cors: Cors) -> ASGIApp:
     """Answer PATH, and pass all other requests to `function`.
 
-    `secret` is None if the developer's own keys verify logins. Then PATH answers 404, as with
-    AUTH=anonymous. `cors`, the function's rule, decides which pages may read the answers.
+    `secret` is None if the developer's own keys verify logins. In this case PATH answers 404, as it
+    does with AUTH=anonymous. `cors` is the function's CORS rule. It also decides which pages may
+    read the answers of PATH.
     """
 
     def answer(request: Request) -> dict[str, object]:

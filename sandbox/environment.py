@@ -4,7 +4,7 @@ cloud.py creates the things that the environment names.
 
 Every page and every process on the machine can call the sandbox, so it must not use real keys,
 names or addresses. But the developer's shell may hold the deployment's variables, so RULES says
-where the value of each variable may come from. With CLOUD=1 all variables are used.
+where the value of each variable may come from. With CLOUD=1 no variable is ignored.
 """
 
 from __future__ import annotations
@@ -62,9 +62,11 @@ def _is_local(url: str) -> bool:
 
 
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    """Whether a URL, or a bare host with or without a port, is at an address of `networks`.
+    """Whether the host in `url` is an address in `networks`. `url` may also be a host without
+    a scheme, with or without a port.
 
-    A name is in no network, since it may resolve to any address. Only localhost counts as loopback.
+    For a host name the result is False, because a name may resolve to any address. Only the name
+    localhost counts as loopback.
     """
     host = _host(url)
     try:
@@ -127,10 +129,11 @@ RULES: Mapping[str, Rule] = {
     "STS_ENDPOINT": Rule(
         _none, _is_loopback, "must be a loopback address; the sandbox does not call the real STS"
     ),
-    # Names of real things, which would appear in signatures and answers.
+    # Names of a real role and a real bucket. The sandbox ignores these variables if they come from
+    # the environment, because the names would appear in signatures and answers.
     **dict.fromkeys(("ROLE_ARN", "BUCKET_NAME"), _GIVEN),
-    # Secrets that production may use too. Production would then accept the logins, seals and
-    # webhook signatures that are made here.
+    # Secrets. If production used the same secrets, it would accept the logins, seals and webhook
+    # signatures that are made here.
     **dict.fromkeys(
         ("JWT_SECRET", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET"), _GIVEN
     ),
@@ -142,8 +145,8 @@ RULES: Mapping[str, Rule] = {
     # Settings for an incident. These settings name real callers, and cannot be combined with
     # AUTH=anonymous.
     **dict.fromkeys(("LOGINS_NOT_BEFORE", "DENIED_CALLERS"), _GIVEN),
-    # Rights, callers and durations of tokens. These variables hold no secret, and no address or
-    # name of a real thing.
+    # These variables decide who the callers are, what tokens allow, and how long they are valid.
+    # They contain no secret, and no address or name of a real resource.
     **dict.fromkeys(
         """
         ALLOWED_HEADERS ALLOWED_ORIGINS AUTH CALLER_TOKENS_PER_MINUTE CALLER_URLS_PER_MINUTE
@@ -175,11 +178,11 @@ def sandbox_environment(
     """The function's variables for the sandbox. RULES decides which values come from `env`; all
     others are generated.
 
-    `given` are the names in `env` that are set on the command line. The gateway serves the public
-    key of the sandbox's callbacks at `gateway_port`. If `gateway_port` is None, the key is served
-    nowhere. The credentials are always `key`. With an `internal_port`, OSS simulates the region's
-    internal endpoint at that port. The public endpoint is then closed, and clients use the bucket's
-    own domain.
+    `given` has the names of those variables in `env` that were set on the command line. The gateway
+    serves the public key of the sandbox's callbacks at `gateway_port`. If `gateway_port` is None,
+    no server serves this key. The credentials are always `key`. With an `internal_port`, OSS
+    simulates the region's internal endpoint at that port. The public endpoint is then closed, and
+    clients use the bucket's own domain.
 
     `jwt_secret` is used only if `env` gives no other key that verifies logins. Raises
     Misconfiguration for a refused value on the command line.
@@ -207,10 +210,10 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """The variables that may make other systems trust the function's output. If one of these
-    variables is set, pages and demo logins are refused. Tokens of another STS may allow anything.
-    Seals and webhook signatures may be made with the developer's own secret, and webhooks may reach
-    the developer's own back end."""
+    """Return the variables in `taken` that may have effects outside the sandbox: other systems may
+    trust its answers. If there is such a variable, pages and demo logins are refused. For
+    example, tokens of another STS may allow anything. Seals and webhook signatures may be made with
+    the developer's own secret, and webhooks may reach the developer's own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")
@@ -262,6 +265,6 @@ def _common(env: Mapping[str, str]) -> dict[str, str]:
 
 def _overlaid(made: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
     filled = {name: env.get(name) or value for name, value in made.items()}
-    # For these two variables, an empty value differs from a missing value.
+    # For these two variables, an empty value means something else than a missing value.
     filled.update({n: env[n] for n in ("ALLOWED_ORIGINS", "OBJECT_PREFIX") if n in env})
     return {**env, **filled}

@@ -104,7 +104,8 @@ def of_app(app: App, *, public_key: bytes | None = None) -> ASGIApp:
 
 
 def refusal_of_host(request: Request) -> Response | None:
-    """The refusal of a request whose Host is not this machine; None for other requests."""
+    """Refuse a request whose Host is a name other than localhost. Return None if the request may go
+    on."""
     if _is_this_machine(request.headers.get("host", "")):
         return None
     message = "the host name must be localhost or an IP address; the gateway refuses other names"
@@ -112,9 +113,9 @@ def refusal_of_host(request: Request) -> Response | None:
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether a Host header names this machine. A stranger's page could bind another name to
-    127.0.0.1 and so share our origin (DNS rebinding). With CLOUD=1 private_url.py accepts fewer
-    hosts."""
+    """Whether a Host header is localhost, an IP address or empty. A stranger's page could bind any
+    other name to 127.0.0.1 and so share our origin (DNS rebinding). With CLOUD=1 private_url.py
+    accepts fewer hosts."""
     name = host.rpartition(":")[0] if re.search(r":[0-9]*$", host) else host
     if name.lower() == "localhost" or not name:
         return True

@@ -1,4 +1,5 @@
-"""Users, roles, and sessions of roles: which key belongs to whom, and what its owner may do.
+"""Users, roles, and sessions of roles. For each access key, this module knows its owner, and what
+the owner may do.
 
 The services (sts.py and oss/) read the key from a request and check the request's signature.
 """
@@ -100,7 +101,8 @@ class Role:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether an access is allowed; if not, which policies refused it and how.
+    """The decision about one access. If it is not allowed, the decision says which kind of policy
+    refused it, and how.
 
     `policy_type` is "SessionPolicy" or "AccountLevelIdentityBasedPolicy". `no_permission_type` is
     "ExplicitDeny", "ImplicitDeny", or "" if the access is allowed. OSS reports both in
@@ -114,7 +116,8 @@ class Decision:
 
 @dataclass(frozen=True)
 class Identity:
-    """The owner of a key: the secret to check a signature with, and the allowed accesses.
+    """The owner of an access key: the secret with which the owner's signatures are checked, and
+    what the owner may do.
 
     A session's `arn` is the role's ARN and the session name: acs:ram::ACCOUNT:role/ROLE/SESSION.
     """
@@ -131,7 +134,7 @@ class Identity:
         return self.arn.split(":")[3]
 
     def decide(self, access: Access) -> Decision:
-        """Evaluate the session policy, and if it allows the access, the identity's own policies.
+        """Evaluate the session policy. If it allows the access, evaluate the identity's policies.
 
         Without a session policy a session may do what its role may (vendor documentation).
         """
@@ -188,9 +191,9 @@ class Identities:
         return self._roles.get(arn)
 
     def attach(self, arn: str, *policies: Policy) -> None:
-        """Replace the policies of a role or of a key's owner, as RAM's AttachPolicy and
-        DetachPolicy do; without policies nothing is allowed. Raises KeyError if there is no such
-        role or key."""
+        """Replace all policies of a role, or of the owner of a key, with `policies`, as RAM's
+        AttachPolicy and DetachPolicy do. Without `policies`, nothing is allowed. Raises KeyError if
+        there is no such role or key."""
         if arn in self._roles:
             self._roles[arn] = replace(self._roles[arn], policies=policies)
             return
@@ -225,7 +228,7 @@ class Identities:
     ) -> SessionCredentials:
         """Make credentials for a session of `role`. They expire in `seconds`.
 
-        The caller must have checked the identity, the name and the duration. Raises
+        Code that calls this method must first check the identity, the name and the duration. Raises
         PolicyGrammarError for a malformed session policy, and ValueError for a session policy of
         more than 2,048 characters.
         """
@@ -274,7 +277,8 @@ class Identities:
         ):
             raise InvalidSecurityToken
         raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-        # Base64's last character has unused bits, so only the spelling that we make is accepted.
+        # The last character of base64 has unused bits, so several texts give the same bytes. We
+        # accept only the text that our own encoder makes.
         if _base64(raw) != encoded:
             raise InvalidSecurityToken
         content, seal = raw[:-_SEAL_BYTES], raw[-_SEAL_BYTES:]
@@ -288,7 +292,8 @@ class Identities:
         return access_key_id, expiration, role_arn, session_name, policy
 
     def _hmac(self, purpose: bytes, content: bytes) -> bytes:
-        """Make a seal or a secret. Each purpose has its own prefix, so a secret is never a seal."""
+        """Make a seal or a secret. The hashed text begins with the purpose, so nobody can use a
+        secret as a seal."""
         return hmac.digest(self._seal_key, purpose + b"\0" + content, "sha256")
 
 

@@ -2,9 +2,9 @@
 address.
 
 Everybody else in that network can reach the gateway and OSS too, so only the parts that a phone
-needs are open. STS and the sandbox's own routes are closed. Requests whose Host is not this address
-are refused; otherwise a stranger's page could share our origin (DNS rebinding). Stored bytes are
-limited.
+needs are open. STS and the sandbox's own routes are closed. A request whose Host header is not this
+address is refused. Otherwise a stranger's web page could give this address a name of its own (DNS
+rebinding), and read all answers. Stored bytes are limited.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import Endpoint
 
 LIMITS = Limits(object_bytes=100 * 1024**2, total_bytes=1024**3)
-"""At most 100 MB for each file, and 1 GB for all files of everybody in the network together."""
+"""At most 100 MB for each file, and at most 1 GB for the files of all users together."""
 MAX_BODY_BYTES = 64 * 1024
 """The largest body of a request to the gateway; wishes and logins are far smaller."""
 EMULATOR = "10.0.2.2"
@@ -49,9 +49,9 @@ _DOCUMENTATION_ADDRESS = ("203.0.113.1", 9)
 def read(env: Mapping[str, str], given: Collection[str]) -> str:
     """Return the address that LAN selects, or "" if LAN is not set.
 
-    `given` are the names in `env` that are set on the command line. LAN is ignored in the
-    environment, since it opens this machine to others. Raises Misconfiguration, also for settings
-    that cannot be combined with LAN.
+    `given` are the names in `env` that are set on the command line of make. LAN has an effect only
+    on this command line, not as an environment variable, because LAN lets others in the network
+    reach this machine. Raises Misconfiguration, also for settings that cannot be combined with LAN.
     """
     if "HOST" in given:
         raise Misconfiguration(
@@ -67,15 +67,15 @@ def read(env: Mapping[str, str], given: Collection[str]) -> str:
 
 
 def is_ignored(env: Mapping[str, str], given: Collection[str]) -> bool:
-    """Whether LAN is set in the environment, where it is ignored."""
+    """Whether the environment sets LAN, but the command line does not. Then LAN is ignored."""
     return "LAN" not in given and env.get("LAN", "").strip() not in ("", "0")
 
 
 def _of_default_route() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Connecting a UDP socket sends nothing and only looks up its route. The address is
-            # reserved for documentation (RFC 5737), so the system picks the default route.
+            # `connect` on a UDP socket sends nothing and only looks up a route. No network has this
+            # address (RFC 5737 reserves it for examples). So the system takes the default route.
             probe.connect(_DOCUMENTATION_ADDRESS)
         except OSError:
             raise Misconfiguration(
@@ -142,8 +142,8 @@ def _check(env: Mapping[str, str], given: Collection[str]) -> None:
 def variables(
     env: Mapping[str, str], given: Collection[str], address: str, ports: Ports
 ) -> tuple[Mapping[str, str], Collection[str]]:
-    """Return `env` and `given` with the OSS_ENDPOINT that a phone reaches. Without an address both
-    stay unchanged."""
+    """Return `env` with an OSS_ENDPOINT that a phone reaches, and `given` with this variable's
+    name. If `address` is empty, return both unchanged."""
     if not address:
         return env, given
     endpoint = f"http://{address}:{ports.oss}"
@@ -188,8 +188,8 @@ def services(
     takes_v1: bool = False,
     notes: RequestNotes | None = None,
 ) -> list[Service]:
-    """The gateway and OSS for the network, on the sockets of listeners(). `env` is the function's
-    environment."""
+    """The two services that the network reaches, the gateway and OSS. They use the sockets that
+    listeners() made. `env` is the function's environment."""
     if not bound:
         return []
     own = env.get("CALLBACK_URL", "").strip()
@@ -207,7 +207,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
     expected = f"{address}:{port}"
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        # An absolute request target is refused, since its host would count instead of Host.
+        # A request whose target is a whole URL is refused, because the host in this URL would count
+        # instead of the header Host.
         is_path = scope["raw_path"].startswith(b"/")
         if is_path and Headers(scope=scope).getlist("host") == [expected]:
             await app({**scope, FROM_NETWORK: True}, receive, send)
@@ -220,8 +221,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
     """Refuse all paths under /sandbox/ except the sign-in. Refuse large bodies too, since the
-    gateway holds them in memory. Callbacks, and the key that verifies callbacks, use loopback, so
-    they do not need these paths in the network."""
+    gateway holds them in memory. The sandbox sends callbacks, and fetches their public key,
+    over loopback, so others in the network do not need these paths."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -262,11 +263,12 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
 
 
 def _qr_lines(url: str, stream: TextIO) -> list[str]:
-    """The URL as a QR code with its quiet zone, if the terminal has room for it; else no lines.
+    """The lines of a QR code with the URL, and of the empty margin around it. The list is
+    empty if the terminal is too narrow.
 
     The output sets its own colours, black on white, since the terminal's colours are unknown. With
-    NO_COLOR the code has normal colours on a dark terminal, and inverted colours on a light
-    terminal. Most phones read an inverted code too.
+    NO_COLOR the QR code looks normal on a dark terminal, and inverted on a light terminal. Most
+    phones read an inverted QR code too.
     """
     code = segno.make_qr(url)
     width, _ = code.symbol_size()

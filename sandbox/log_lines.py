@@ -17,7 +17,8 @@ from typing import TextIO
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_PATH = 1100
-"""Maximum characters of a path that are shown; a bucket with an object key is always shorter."""
+"""Maximum characters of a path that are shown. A path that consists of a bucket and an object key
+is always shorter than this."""
 
 # The lines at the start are plain messages without a time.
 _AT_START = "sandbox"
@@ -37,7 +38,8 @@ asked: ContextVar[tuple[str, str]] = ContextVar("asked")
 
 @dataclass(frozen=True)
 class RequestLine:
-    """One request: `path` as path_of() shows it, `facts` in brackets, `why` at the end."""
+    """One request. `path` is in the form that path_of() returns. The line shows `facts` in
+    brackets, and `why` at its end."""
 
     method: str
     path: str
@@ -50,7 +52,8 @@ class RequestLine:
         return self.text(lambda _, text: text)
 
     def text(self, painted: Callable[[int, str], str]) -> str:
-        """The line without time and server; `painted` gives status and code their colour."""
+        """Return the line without the time and the name of the server. `painted` adds a colour to
+        the status and the code."""
         outcome = f"{self.status} {self.code}".rstrip()
         facts = f" ({', '.join(self.facts)})" if self.facts else ""
         said = " ".join(filter(None, (self.method, self.path)))
@@ -59,13 +62,13 @@ class RequestLine:
 
 
 def path_of(raw_path: bytes) -> str:
-    """A path for people: decoded(), but with spaces percent-encoded."""
+    """A path as the log line shows it: the result of decoded(), with spaces percent-encoded."""
     return _escaped(decoded(raw_path), keep="")
 
 
 def decoded(raw_path: bytes) -> str:
     """A path, decoded and shortened. Characters stay encoded if they could move the cursor, end the
-    line, or change its order.
+    line, or change the order of the text.
 
     The part after a "?" is left out, even if the "?" was encoded, because a client may have meant a
     query that holds a secret.
@@ -113,8 +116,8 @@ class Formatter(logging.Formatter):
         """Format a record as one line, or as several lines if it has a traceback."""
         line = record.msg if isinstance(record.msg, RequestLine) else _of_function(record)
         if line is None:
-            # Format each line by itself, because text from a stranger must not look like another
-            # record.
+            # Each line of the text is made safe, and all but the first are indented. So text from a
+            # stranger cannot look like another record.
             text = "\n  ".join(map(safe, super().format(record).splitlines()))
         else:
             text = line.text(self._painted)

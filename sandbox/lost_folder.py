@@ -9,8 +9,8 @@ from sandbox.environment import PUBLIC_KEY_PATH
 
 
 def is_lost(folder: Path, gateway_port: int) -> bool:
-    """Whether `folder` has no secrets while a sandbox runs at that port. The running sandbox would
-    refuse all tokens made with new secrets."""
+    """Whether `folder` has no secrets although a sandbox runs at `gateway_port`. The running
+    sandbox would refuse all tokens made with new secrets."""
     return not (folder / "secrets.json").exists() and _is_sandbox(gateway_port)
 
 

@@ -51,8 +51,8 @@ def create_app(
 ) -> ASGIApp:
     """Answer GET and HEAD of everything below PATH, and pass other requests to `function`.
 
-    `shows_refusals` says whether request_notes.PATH would answer a request. `root` has the folders
-    dist/web/, web/small/ and web/client/.
+    `shows_refusals` says whether the client of a request may read the refusals at
+    request_notes.PATH. `root` has the folders dist/web/, web/small/ and web/client/.
     """
     built = root / "dist" / "web"
     page = StaticFiles(directory=built, check_dir=False)

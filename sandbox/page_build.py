@@ -1,7 +1,7 @@
 """Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
 The build needs Node.js and npm, but no Python packages. Only one build runs at a time, and other
-builds wait. After waiting, a build in the background checks whether the page still has to be built.
+builds wait. When a background build has waited, it checks whether a build is still needed.
 When a build ends, its child processes end too. When `make run` ends, even by a kill, its build ends
 too.
 """
@@ -35,8 +35,9 @@ class Failed(Exception):
 
 
 def is_needed(root: Path) -> bool:
-    """Whether there is no built page, or the built page is older than its sources."""
-    # Every build writes this file anew. Other files are copies with older times.
+    """Whether the page must be built: it is missing, or it is older than its sources."""
+    # The time of config.json is the time of the last build, because every build writes this file
+    # anew. Other built files are copies, which may have older times.
     built = _written(root / "dist" / "web" / "config.json")
     if not built or not (root / "dist" / "web" / "index.html").is_file():
         return True

@@ -3,8 +3,9 @@ answer, and web pages get none.
 
 Other users and processes of the machine can reach 127.0.0.1 too, so every path begins with a random
 segment. A page could learn this segment (for example from a log), so requests that a browser sends
-for a page are refused. A Host other than loopback is refused too, because a stranger could bind
-another name to 127.0.0.1. A refused request never reaches the function or STS.
+for a page are refused. A stranger could let a domain name point to 127.0.0.1, so requests
+with a Host that is not loopback are refused too. A refused request never reaches the function or
+STS.
 """
 
 from __future__ import annotations
@@ -72,6 +73,6 @@ def _refusal(headers: Headers) -> JSONResponse | None:
 
 
 def error(status: int, code: str, message: str) -> JSONResponse:
-    """An error in the form of the function's errors. No cache may store it."""
+    """An error answer in the same format as the errors of the function. No cache may store it."""
     answer = {"StatusCode": status, "ErrorCode": code, "ErrorMessage": message}
     return JSONResponse(answer, status, {"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""Says what to export if curl and the SDKs would ask a proxy for 127.0.0.1."""
+"""Says what to export if curl and the SDKs would send requests for 127.0.0.1 to a proxy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ def hint(env: Mapping[str, str], lan_address: str = "") -> str:
     """One line with the command to copy. The line is "" if there is no proxy, or if no proxy is
     used for the sandbox's addresses.
 
-    With LAN, tokens name `lan_address`, so the line names this address too. The line has the name
-    of the proxy's variable but not its value, which may hold a password.
+    With LAN, the tokens of the sandbox contain the address `lan_address`. Therefore the command
+    must also exclude this address from the proxy. The line has the name of the proxy's variable but
+    not its value, which may hold a password.
     """
     proxies = [name for name in _PROXIES if env.get(name)]
     # curl and Python prefer the lower-case variable.

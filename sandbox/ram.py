@@ -8,8 +8,8 @@ tests/grant/test_permissions.py compares them. A third, naive evaluator in the t
 (tests/support/naive_ram.py) checks this module.
 
 Facts are from the vendor's documentation of RAM and OSS. If the documentation says nothing about a
-point, the docstring says so. It is not verified on the real RAM that upper and lower case differ in
-a resource (assumption 6).
+point, the docstring says so. In a resource, this module treats upper and lower case as different.
+This is not verified on the real RAM (assumption 6).
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class PolicyGrammarError(ValueError):
 
 @dataclass(frozen=True)
 class Access:
-    """One access that somebody asks for.
+    """One action that a request wants to do on one resource.
 
     `action` is like "oss:PutObject". `resource` is like "acs:oss:*:1234567890123456:bucket/key"
     (the region field is "*"). `context` holds the known condition keys, like "oss:Prefix". A
-    listing always sets oss:Prefix and oss:Delimiter. These two keys are "" if the request lacks
-    them.
+    listing always sets the keys oss:Prefix and oss:Delimiter. The value is "" if the request has no
+    such parameter.
     """
 
     action: str
@@ -63,7 +63,8 @@ class Access:
 
 
 class Effect(Enum):
-    """The decision of policies about an access. Only ALLOW permits the access."""
+    """What the policies say about one access: allowed, denied by a statement, or denied because no
+    statement allows it. Only ALLOW permits the access."""
 
     ALLOW = "Allow"
     EXPLICIT_DENY = "ExplicitDeny"
@@ -82,8 +83,9 @@ class Policy:
         not know.
 
         This check may be stricter than RAM. But if an unknown member, operator or condition key
-        were ignored, a rule could silently do nothing. A repeated member, and a region in an OSS
-        resource, are refused for the same reason. The size is not limited here.
+        were ignored, a rule could silently do nothing. For the same reason, a policy is refused if
+        it has a member twice, or if the region of an OSS resource is not "*". This check does not
+        limit the policy's size.
         """
         try:
             document = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -107,8 +109,9 @@ class Policy:
 
 
 def evaluate(policies: Iterable[Policy], access: Access) -> Effect:
-    """Combine policies of one kind. A Deny in any policy counts first, then an Allow in any policy.
-    Else the decision is IMPLICIT_DENY."""
+    """Combine policies of one kind. If any policy has a matching Deny, the decision is Deny.
+    Otherwise, if any policy has a matching Allow, the decision is Allow. Otherwise it is
+    IMPLICIT_DENY."""
     return _strongest({policy.evaluate(access) for policy in policies})
 
 
@@ -145,16 +148,16 @@ def _fields_match(pattern: tuple[str, ...], fields: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Condition:
-    """One operator and one key. At least one of the values must match. With a negative operator, no
-    value may match.
+    """One operator and one key. With a positive operator, at least one of the policy's values must
+    match. With a negative operator, none of the values may match.
 
     The rule for negative operators follows from a sample of the vendor. The sample has a Deny with
     NotIpAddress and two networks, and it denies everybody outside of both networks.
 
-    The condition is false if the access does not have the key, or if the key's value is of another
-    kind than the operator. In these two cases the condition is false with negative operators too.
-    It is not verified on the real RAM that negative operators are false then (assumption 8), but
-    for an Allow this is the stricter reading.
+    The condition is false if the access does not have the key, or if the key's value cannot be read
+    as the operator's type. This also holds for negative operators. It is not verified on
+    the real RAM that a negative operator is false in these cases (assumption 8). An Allow with
+    a false condition gives no right, so the sandbox's rule is the stricter one for an Allow.
     """
 
     operator: str
@@ -189,7 +192,7 @@ def matches(pattern: str, text: str) -> bool:
     is literal. This is not verified on the real RAM (assumption 7).
 
     The comparison takes at most len(pattern) * len(text) steps. After a mismatch, only the last
-    star is tried with another length, because another length of an earlier star could not help.
+    star is tried again, with one character more. Earlier stars never need to be tried again.
     """
     at = place = 0
     star, resume = -1, 0

@@ -9,16 +9,18 @@ from sandbox.identities import Decision, Identity
 from sandbox.ram import Access
 
 ACL = "ACL"
-"""The policy type of an unsigned request, which only an ACL could have allowed."""
+"""The policy type in the refusal of an unsigned request. Only an ACL could have allowed such a
+request."""
 
 
 @dataclass(frozen=True)
 class Refusal:
     """One refused action.
 
-    `action` and `resource` mean the same as in ram.Access. `policy_type` is the one in
-    identities.Decision, or ACL. `reason` is the no_permission_type in identities.Decision. `policy`
-    describes the policy in words. `prefix` is the prefix of a listing, and None for other actions.
+    `action` and `resource` mean the same as in ram.Access. `policy_type` is the policy type in
+    identities.Decision, or "ACL". `reason` is the no_permission_type in identities.Decision.
+    `policy` describes the policy in words. `prefix` is the prefix of a listing, and None for other
+    actions.
     """
 
     action: str

@@ -1,9 +1,10 @@
 """The results of a page's own requests. The page reads these results from
 `GET /sandbox/refusals?session=…`.
 
-A page sends a random session id with its requests, in SESSION_HEADER. Requests without this header
-are not kept. A note holds time, server, method, path, status, code, the refused action, and the
-policy that refused it. Headers, queries and bodies are never kept, so no credentials are kept.
+A page sends a random session id with its requests, in SESSION_HEADER. Requests without
+SESSION_HEADER are not kept. A note holds time, server, method, path, status, code, the refused
+action, and the policy that refused it. Headers, queries and bodies are never kept, so no
+credentials are kept.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
 """True in the ASGI scope if the request came through a listener for the network (lan.py)."""
-MAX_SESSIONS = 64  # pages whose requests are kept (the sandbox's own limit)
+MAX_SESSIONS = 64  # sessions whose requests are kept (the sandbox's own limit)
 MAX_REQUESTS = 100
 """Maximum number of requests in one session. Above this limit the oldest request is evicted. Above
 MAX_SESSIONS the session that was used least recently is evicted."""
@@ -53,7 +54,8 @@ class RequestNotes:
         return list(self._sessions.get(session, ()))
 
     def add(self, session: str, **note: object) -> None:
-        """Keep the result of a request, as made by _noted(), without its empty members."""
+        """Keep a note about a request. `note` has the members that _noted() returns. Empty members
+        are left out."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
         kept = self._sessions.setdefault(session, deque(maxlen=MAX_REQUESTS))
         kept.append({"Time": moment, **{name: value for name, value in note.items() if value}})
@@ -62,9 +64,9 @@ class RequestNotes:
             self._sessions.popitem(last=False)
 
     def watched(self, app: ASGIApp, server: str) -> ASGIApp:
-        """Serve `app`, and keep the results of requests with a session id. Only requests from this
-        machine can begin a session. Otherwise a stranger in the network (LAN=1) could evict the
-        page's session."""
+        """Return an application that serves `app`, and that notes the result of each request with a
+        session id. Only requests from this machine can begin a session. Otherwise a stranger in the
+        network (LAN=1) could evict the page's session."""
 
         async def watched(scope: Scope, receive: Receive, send: Send) -> None:
             session = _session(scope)
@@ -82,7 +84,8 @@ class RequestNotes:
                 elif message["type"] == "http.response.body":
                     if len(body) <= _MAX_BODY:
                         body.extend(message.get("body", b"")[: _MAX_BODY + 1])
-                    # Keep the note before the client has the whole answer and asks for the note.
+                    # Add the note before the last part of the answer is sent. After that part,
+                    # the client may ask for the note at once.
                     if not message.get("more_body", False):
                         error = state.get("error")
                         self.add(session, **_noted(scope, server, status, bytes(body), error))
@@ -94,8 +97,8 @@ class RequestNotes:
 
 
 def create_app(app: ASGIApp, notes: RequestNotes) -> ASGIApp:
-    """Answer PATH if this machine asks. Pass all other requests to `app`, and keep their
-    results."""
+    """Answer a request for PATH if it comes from this machine. Pass all other requests to `app`,
+    and note the result of each request with a session id."""
     watched = notes.watched(app, "function")
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,7 +162,7 @@ def _noted(scope: Scope, server: str, status: int, body: bytes, error: object) -
             }
     elif server == "function":
         said = _json(body)
-        # The body has the true status. The HTTP status of an error may be 200
+        # The status is read from the body, because the HTTP status of an error may be 200
         # (HTTP_ERROR_STATUS=ok).
         if isinstance(said.get("StatusCode"), int):
             note["Status"] = said["StatusCode"]

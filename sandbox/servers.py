@@ -1,6 +1,6 @@
 """Several HTTP servers in one process, on loopback (except lan.py), started and stopped together.
 
-Their applications are in other modules (gateway.py, sts.py, oss/).
+The applications that the servers run are in other modules (gateway.py, sts.py, oss/).
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def allow_connections() -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to its caller, because one process has several servers."""
+    """A server that does not handle signals. One process runs several servers, so the code that
+    starts them handles the signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -144,7 +144,7 @@ _NOT_ALLOWED = (
 
 
 class _Refusal(Exception):
-    """An error answer: one of _ERRORS, and the values for its message.
+    """An error answer. `code` is a key of _ERRORS, and `details` are the values for its message.
 
     `why` is for the sandbox's user and is not part of the answer.
     """
@@ -172,8 +172,8 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims. `sign` computes, with a secret, the signature that would
-    prove the claim."""
+    """The identity that a request claims. `sign` takes a secret, and returns the signature that the
+    request must have if its access key has this secret."""
 
     access_key_id: str
     security_token: str | None
@@ -185,10 +185,11 @@ class _Claim:
 
 
 class _Nonces:
-    """The used nonces. Each nonce is kept as long as a call with its timestamp would be accepted.
+    """The used nonces. Each nonce is kept until the timestamp of its call is too old to be
+    accepted.
 
-    With MAX_NONCES nonces, further calls are throttled. No nonce is forgotten to make room, because
-    its call could then be replayed.
+    If MAX_NONCES nonces are stored, further calls are throttled. No nonce is evicted to make room,
+    because then the call with this nonce could be replayed.
     """
 
     def __init__(self) -> None:
@@ -216,7 +217,8 @@ class _Nonces:
 def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette:
     """Serve AssumeRole for these identities at "/". `clock` returns unix seconds.
 
-    Only this application remembers used nonces. Other processes and runs do not know these nonces.
+    The used nonces are only in the memory of this application. Another process, or the next run,
+    would accept the same nonce again.
     """
     nonces = _Nonces()
 
@@ -237,8 +239,8 @@ def create_app(identities: Identities, *, clock: Clock = time.time) -> Starlette
         )
 
     application = Starlette(exception_handlers={Exception: failed})
-    # There is no router, since Starlette's would answer some paths ("*", a line feed) in plain
-    # text.
+    # The router of Starlette is not used, because it would answer some paths ("*", a line feed) in
+    # plain text.
     application.router.default = app
     return application
 
@@ -256,7 +258,8 @@ async def _answer(
         identity = _authenticated(call, identities, nonces, now)
         role, credentials = _assume_role(call, identity, identities, now)
     except _Refusal as refusal:
-        # Only refusals are logged here. The function, which makes the call, logs a success.
+        # Only refusals are logged here. If STS issues a token, the function that asked for it
+        # writes a log line.
         line = RequestLine(
             request.method,
             path_of(request.scope.get("raw_path") or b"/"),
@@ -321,8 +324,8 @@ def _wants_xml(call: _Call) -> bool:
 
 
 def _check_operation(call: _Call) -> None:
-    # SDKs send action and version as parameters and as headers. With ACS3 they send these values
-    # only as headers.
+    # With ACS3, SDKs send action and version only as headers. Otherwise, SDKs send them twice: as
+    # parameters and as headers.
     action = call.parameters.get("Action") or call.headers.get("x-acs-action")
     version = call.parameters.get("Version") or call.headers.get("x-acs-version")
     if not action or not version:
@@ -494,7 +497,7 @@ def _iso(moment: float) -> str:
 def _success(
     request_id: str, role: Role, session_name: str, credentials: SessionCredentials, xml: bool
 ) -> Response:
-    # A real id has 18 digits, and all sessions of a role have the same id.
+    # On the real STS, the id of a role has 18 digits, and is the same for all sessions of the role.
     role_id = int(hashlib.sha256(role.arn.encode()).hexdigest(), 16) % 10**18
     content = {
         "RequestId": request_id,

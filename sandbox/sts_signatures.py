@@ -69,7 +69,8 @@ def acs3_signature(string_to_sign: str, secret: str) -> str:
 def parse_acs3_authorization(header: str) -> Acs3Authorization:
     """Parse "ACS3-HMAC-SHA256 Credential=..,SignedHeaders=a;b,Signature=..".
 
-    Raises ValueError for another form, or if a header is named twice or not in lower case.
+    Raises ValueError if the text has another form, or if SignedHeaders has a name twice or a name
+    that is not in lower case.
     """
     scheme, _, rest = header.partition(" ")
     parts = [part.strip().partition("=") for part in rest.split(",")]
@@ -93,5 +94,5 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 
 
 def _encoded(text: str) -> str:
-    # quote() does not encode letters, digits and "_.-~". These are RFC 3986's unreserved set.
+    # quote() does not encode letters, digits and "_.-~". RFC 3986 calls them unreserved.
     return quote(text, safe="")

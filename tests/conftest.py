@@ -53,7 +53,7 @@ CallHandler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def env() -> Env:
-    """The minimal variables of a deployment. No server listens at its STS endpoint."""
+    """The minimal variables of a deployment. No server listens at the STS endpoint."""
     return {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tFunctionKeyId",
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "function-access-key-secret",
@@ -74,7 +74,7 @@ def server() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def jwt_env(env: Env, server: ScriptedSts) -> Env:
-    """The variables of a deployment with AUTH=jwt, whose STS answers."""
+    """The variables of a deployment with AUTH=jwt and an STS that issues credentials."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": SECRET, "STS_ENDPOINT": server.url}
 
 

@@ -1,8 +1,8 @@
 """Runs the first commands and the code of docs/integrate unchanged, with a new account and with an
 old account.
 
-In a new account, OSS refuses signature V1, and its public endpoint refuses data. An old account
-allows both. The same commands and code work with both accounts.
+In a new account, OSS refuses signature V1, and its public endpoint refuses uploads and downloads.
+An old account allows both. The same commands and code work with both accounts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Account:
 
     def shell(self, commands: str, sandbox: Sandbox) -> subprocess.CompletedProcess[str]:
         """Run commands of a document in `folder`."""
-        # `folder` is also on PYTHONPATH, so that Python reads the sitecustomize.py in it.
+        # `folder` is also on PYTHONPATH, so that Python runs the sitecustomize.py of this folder.
         known = environment(self.folder)
         commands = commands.replace("7080", str(sandbox.port))
         return subprocess.run(
@@ -107,8 +107,8 @@ def test_alice_uploads_into_her_folder_and_not_into_bobs(account: Account) -> No
 
 
 def spoiled(old: str, new: str, account: Account) -> str:
-    """Return the output of the first upload with an SDK, after a line of its code is replaced by an
-    older form."""
+    """Run the documented commands for the first upload with an SDK, but with the line `new` in
+    place of the line `old`. Return their output."""
     before = commands(*AN_SDK)
     assert old in before
     done = account.shell(before.replace(old, new), account.anybody)

@@ -285,8 +285,8 @@ def test_the_first_answer_comes_within_five_seconds_of_the_initializers_start(
 
 
 def test_what_the_initializer_took_is_not_taken_twice(env: Env) -> None:
-    """The time that the initializer took is subtracted only for the first request. The second
-    request has the full time."""
+    """The time that the initializer took is subtracted from the time limit of the first request
+    only. The second request has the full time."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"https://127.0.0.1:{mute.getsockname()[1]}"
         with closing(App({**env, "STS_ENDPOINT": url})) as app:
@@ -346,8 +346,8 @@ def test_a_download_is_signed_for_no_longer_than_its_session_lives(
 def test_whatever_sts_does_the_answer_is_json_within_five_seconds(
     ask: Ask, server: ScriptedSts, fault: Move, status: int
 ) -> None:
-    """The time is limited, because Android has no read timeout, and its lock on the token stops all
-    uploads meanwhile."""
+    """The time is limited, because Android has no read timeout, and stops all uploads while it
+    waits for a token."""
     server.moves[:] = [fault]
     start = time.monotonic()
     response = ask()

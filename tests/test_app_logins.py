@@ -206,7 +206,8 @@ def test_a_key_set_may_change_while_the_service_runs(
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
 
     def came_to(algorithm: str) -> tuple[int, int]:
-        """The status of the answer, and the number of lines about the keys in the log so far."""
+        """Log in with a key of this algorithm. Return the status of the answer, and how many lines
+        about JWT_JWKS_URL the log has so far."""
         text = login(KEYS[algorithm], algorithm, kid=algorithm, exp=int(time.time()) + 100_000)
         event = make_event(headers={"Authorization": f"Bearer {text}"})
         response = app.respond(lambda: fc_event.read(event))
@@ -240,7 +241,8 @@ def test_a_key_set_may_change_while_the_service_runs(
 def test_keys_and_sts_that_do_not_answer_are_told_within_five_seconds(
     jwt_env: Env, app: App, make_event: Callable[..., bytes], server: ScriptedSts
 ) -> None:
-    """The sum of all waits must be limited, because Android has no read timeout."""
+    """The function waits for keys and for STS. The sum of these waits must be limited, because the
+    Android SDK waits for the function without a timeout."""
     server.moves[:] = [hang]
     with scripted_sts(hang) as provider:
         del jwt_env["JWT_SECRET"]

@@ -69,8 +69,8 @@ def led(answer: dict[str, Any], **scope: object) -> dict[str, Any]:
 
 
 def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the token as it is after its end: OSS refuses it, and its Expiration is in the
-    past."""
+    """Return an expired token in place of the token in `answer`. OSS refuses the expired token, and
+    its Expiration is in the past."""
     role = cloud.cloud.identities.role(cloud.env["ROLE_ARN"])
     assert role is not None
     session = cloud.cloud.identities.assume(role, "phone", None, 0)
@@ -84,8 +84,8 @@ def ended(cloud: RunningCloud, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, Any]:
-    """Return the token with other times: made at `updated`, and valid for `seconds`. OSS still
-    accepts it."""
+    """Return a copy of the token that says it was made at `updated` and is valid for `seconds`. OSS
+    still accepts this token."""
     made, ends = (
         time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (updated, updated + seconds)
     )
@@ -93,8 +93,8 @@ def timed(answer: dict[str, Any], updated: float, seconds: float) -> dict[str, A
 
 
 def short(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the token with five minutes left. When so little time is left, the client requests the
-    next token."""
+    """Return the token with five minutes left. With five minutes left, the client requests the next
+    token."""
     return timed(answer, time.time(), 300)
 
 
@@ -174,13 +174,13 @@ def test_a_large_file_goes_on_when_the_network_broke_and_not_when_it_was_refused
 def test_uploads_that_start_with_an_ended_token_share_one_fetch(
     where: str, cloud: RunningCloud
 ) -> None:
-    """With the refresh that ali-oss has itself, one upload would succeed and the others would fail
+    """If ali-oss itself refreshed the token, one upload would succeed and the others would fail
     (ali-sdk/ali-oss#1363, #1391)."""
     user = f"ended-{where}"
     good = answer_of(cloud, user)
     (done,) = use(where, {"answers": said(ended(cloud, good), good), "files": FOUR})
     assert done["code"] == {}, done
-    # The first fetch is at the start, and one more fetch serves all four uploads.
+    # The app fetches a token twice: once at the start, and once more for all four uploads together.
     assert done["fetches"] == 2
     assert stored(cloud, user) == TEXTS
 
@@ -196,7 +196,8 @@ def test_by_its_own_refresh_ali_oss_would_fail_three_of_four(
         UPLOAD.replace("refreshSTSToken: fresh", "refreshSTSToken: fetchToken")
         .replace("refreshSTSTokenInterval: 0", "refreshSTSTokenInterval: 300000")
         .replace("(await fresh()).scope", "scope")
-        # With this time, ali-oss finds that its interval is over, and refreshes the token.
+        # With this time, ali-oss believes that it got its token long ago. Therefore ali-oss
+        # refreshes the token.
         .replace("const upload", "client.stsTokenFreshTime = 1;\nconst upload")
     )
     answers = said(ended(cloud, good), good)
@@ -346,8 +347,8 @@ def test_a_page_uploads_without_an_sdk(cloud: RunningCloud, code: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [SIGNED_URL, FORM], ids=["signed URL", "form"])
 def test_a_page_says_why_the_function_refuses(cloud: RunningCloud, code: str) -> None:
-    """An earlier version of the snippet only reported "Cannot convert undefined or null to
-    object"."""
+    """An earlier version of this documented code did not show the function's reason. It only
+    reported "Cannot convert undefined or null to object"."""
     reason = cloud.answer(path="/form", access_token="x")["ErrorMessage"]
     assert use_service(cloud, code, "", "a picture") == {"error": {"message": reason}}
 

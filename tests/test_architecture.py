@@ -25,14 +25,14 @@ PACKAGE = FUNCTION / "token_service"
 COMPUTED_IMPORTS = {
     # The routes. The module of a route is loaded at the first request for this route.
     "token_service.app": 1,
-    # Parsers that are named as elsewhere("module:function"). Few deployments need them, so each of
-    # them is in the room that uses it.
+    # variables.py names some parsers as elsewhere("module:function"). Few deployments need these
+    # parsers, so each parser is in the folder of the code that uses it.
     "token_service.settings.parsing": 1,
-    # The module for the way to log in that AUTH names.
+    # AUTH names the way to log in. Each way has its own module.
     "token_service.settings.reading": 1,
 }
-"""Only these modules may load modules of a higher floor. They compute the name, so code that calls
-them does not know which module is loaded."""
+"""Only these modules may load modules of a higher floor. They compute the name of the module that
+they load, so their callers do not know which module is loaded."""
 
 OUR_OWN = {"sandbox", "ops", "bench", "tests"}
 FORMER = set(
@@ -41,7 +41,8 @@ FORMER = set(
     " oss_keys oss_requests percent permissions policies presign request_log rsa settings"
     " signing sts tokens uploads vendor_policies".split()
 )
-"""Names of top-level modules of 1.0.0. They hid installed packages with the same names."""
+"""Top-level modules of 1.0.0. An installed package with the same name as one of these
+modules could not be imported."""
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
@@ -51,8 +52,8 @@ MAX_VARIABLES = 41
 MAX_FIRST = 12
 """The maximum number of variables that are meant for every operator."""
 MIN_MODULES = 3
-"""The minimum number of modules in a folder. With fewer modules, a single module in place of the
-folder is enough."""
+"""The minimum number of modules in a folder. If there are fewer modules, write one module and no
+folder."""
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +227,8 @@ def test_a_field_without_a_unit_is_found(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_test_is_a_claim(tmp_path: Path) -> None:
-    """The name of a test has at least three words. It is a claim: a subject, and a statement about
-    it."""
+    """The name of a test says what is true. The name contains a subject and a verb, so it needs at
+    least three words."""
     assert architecture.short_test_names(ROOT / "tests", 3) == []
     (tmp_path / "test_odd.py").write_text("def test_it_works(): ...\ndef test_it_works_well(): ...")
     assert architecture.short_test_names(tmp_path, 3) == ["test_odd.py::test_it_works"]
@@ -238,8 +239,8 @@ def test_a_folder_holds_three_modules_at_least() -> None:
 
 
 def test_what_a_route_loads_is_what_the_golden_file_says(asked: dict[str, Asked]) -> None:
-    """A request loads the modules of its route only. The test fails if a route loads even one
-    module more."""
+    """A request loads only the modules that its route needs. If a route loads even one more module,
+    the test fails."""
     expected = json.loads(core.GOLDEN.read_text(encoding="utf-8"))
     found = {path: one.names for path, one in asked.items()}
     differ = {

@@ -29,7 +29,8 @@ _MARK = re.compile(
 _NUMBER = re.compile(r"\(assumptions? (N|[0-9]+(?:(?:, | and )[0-9]+)*)\)")
 _NEAR = 300
 """The maximum number of characters between a mark in a text and the number of its assumption."""
-# Files with marks that are not checked: the register, its page, its tool, and past versions.
+# The tests do not check the marks in these files: the register, its page, its tool, all tests and
+# past versions.
 _LEFT_OUT = re.compile(
     r"docs/assumptions\.|ops/conform/|CHANGELOG\.md|tests/upgrade/[0-9a-f]{7}/|tests/.*\.py$"
 )

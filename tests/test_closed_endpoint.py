@@ -1,5 +1,5 @@
 """Tests clients of an account whose public endpoint is closed. SDKs, curl and forms use the
-bucket's own domain. If a client uses the public endpoint, the refusal tells it why.
+bucket's own domain. If a client uses the public endpoint, the refusal tells the client why.
 test_javascript_sdk.py tests ali-oss."""
 
 from __future__ import annotations

@@ -51,9 +51,9 @@ DEPLOYED = {
 
 @dataclass(frozen=True)
 class Beside:
-    """The block runs beside a sandbox with these variables, after other blocks in the same folder.
-    Its output must match `prints`. If `fails` is set, the block must fail, and the last line of
-    stderr must begin with `fails`."""
+    """The block runs while a sandbox with these variables runs. The blocks of `after` have run
+    before, in the same folder. The block's output must match `prints`. If `fails` is set, the block
+    must fail, and the last line of stderr must begin with `fails`."""
 
     variables: Mapping[str, str]
     prints: str
@@ -71,8 +71,9 @@ class Starts:
 
 @dataclass(frozen=True)
 class InCheckout:
-    """The block runs in a copy of the checkout. Its output must contain `prints`. If `but` is set,
-    the line that contains the first text of `but` is left out. The second text is the reason."""
+    """The block runs in a copy of the checkout. Its output must contain `prints`. If `but` has a
+    text and a reason, the line of the block that contains the text is left out, and the reason
+    says why."""
 
     prints: str
     but: tuple[str, str] = ("", "")
@@ -82,16 +83,16 @@ class InCheckout:
 
 @dataclass(frozen=True)
 class Settings:
-    """The block sets variables of a deployment. With these variables and `others`, the
-    configuration must be valid."""
+    """The block sets variables of a deployment. Together, these variables and
+    `others` must be a valid configuration."""
 
     others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ByTest:
-    """The test `test` runs the block. To prove this, the test contains the text by which the entry
-    finds the block, or the file of the test contains the text `has`."""
+    """The test named `test` runs the block. We check this by a text. If `has` is given, the test's
+    file must contain `has`. Otherwise the test must contain the text that finds the block."""
 
     test: str
     has: str = ""
@@ -271,8 +272,9 @@ def test_commands_stand_in_blocks_of_one_kind() -> None:
 
 @pytest.mark.parametrize(("key", "how"), entries(ByTest))
 def test_the_test_that_is_named_reads_the_block(key: tuple[str, str], how: ByTest) -> None:
-    """The named test contains the text that finds the block, or its file contains the text
-    `has`."""
+    """Each entry of REGISTER has a text that finds its block. If the entry has `has`, the file of
+    the named test must contain `has`. Without `has`, the named test must contain the text that
+    finds the block."""
     path, _, name = how.test.partition("::")
     assert name in architecture.functions(ROOT / path)
     source = (ROOT / path).read_text(encoding="utf-8")
@@ -401,7 +403,7 @@ def test_a_deployment_is_checked_before_and_after(tmp_path: Path, copied: Path) 
 
 
 def test_the_real_sts_is_asked(sandboxes: Mapping[str, Sandbox], tmp_path: Path) -> None:
-    """The sandbox's STS replaces the real one. It accepts only the sandbox's key."""
+    """The sandbox's STS replaces the real STS, and accepts only the sandbox's key."""
     sandbox = sandboxes[json.dumps(ANYBODY)]
     kept = load_secrets(sandbox.folder)
     block = block_with("docs/start.md", "make token CLOUD=1")

@@ -1,4 +1,4 @@
-"""The numbers of the example in docs/costs.md are those that the formula on the page gives."""
+"""Tests that the formula in docs/costs.md really gives the numbers of the example on that page."""
 
 from __future__ import annotations
 

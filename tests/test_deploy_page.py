@@ -53,8 +53,8 @@ def test_what_s_writes_it_writes_without_asking(page: Path) -> None:
 
 
 def test_what_s_prints_goes_nowhere() -> None:
-    """Finding B2: `s` prints every variable of the function. After a rotation, it also prints the
-    old secret."""
+    """Finding B2: `s` prints every variable of the function. After a rotation, `s` also prints
+    the old secret."""
     page = DOCS / "deploy.md"
     lines = [
         line
@@ -103,8 +103,8 @@ def test_each_target_of_make_that_is_named_is_one() -> None:
 
 
 def test_each_way_is_upgraded_once() -> None:
-    """When git merged two changes of a table, it kept two rows with different texts for one way to
-    deploy."""
+    """Each way to deploy must have one row. A merge in git once left two rows with different texts
+    for one way."""
     for page, head in (
         ("upgrade.md", "   | deployed by | do |\n   |---|---|\n"),
         ("deploy.md", "| deployed by | do | what stays |\n|---|---|---|\n"),
@@ -164,8 +164,8 @@ def bash(script: str, home: Path, secret: str, **env: str) -> subprocess.Complet
 
 @pytest.mark.slow
 def test_the_first_login_gets_a_token(tmp_path: Path) -> None:
-    """Finding B7: no page showed how to make a login. Now this page has the commands, and the test
-    runs them with a sandbox."""
+    """Finding B7: in an earlier version, no page showed how to make a login. docs/deploy.md has the
+    commands for this, and the test runs these commands with a sandbox."""
     secret = "j" * 40
     script = documented_code.code_with("sh", "deploy.md", "make -s login")
     with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=secret) as cloud:

@@ -21,7 +21,7 @@ MAP = ROOT / "docs" / "README.md"
 
 
 def prose(document: Path) -> str:
-    """The text without its code, because code may look like links and headings."""
+    """Return the text without its code, because code may look like links and headings."""
     text = document.read_text(encoding="utf-8")
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
@@ -121,7 +121,7 @@ def test_the_version_is_one() -> None:
 
 UNVERIFIED = {
     "docs/security.md": "It is not verified on the real OSS (assumption 1) whether",
-    "docs/policies.md": "where the answer is not verified on the real OSS (assumption 1)",
+    "docs/policies.md": "that the answer is not verified on the real OSS (assumption 1)",
     "docs/signed-urls.md": "this refusal is not verified on the real OSS (assumption 1)",
     "docs/bucket.md": "which is not verified on the real OSS (assumption 1)",
     "docs/sandbox.md": "which is not verified on the real OSS (assumption 1)",
@@ -173,7 +173,8 @@ def test_nothing_is_said_twice_of_what_is_new_and_how_to_upgrade() -> None:
 
 
 def test_no_entry_of_the_changelog_says_its_end_twice() -> None:
-    """After a merge by union, one entry contained the same eight words twice."""
+    """git once merged two versions of the changelog by keeping the lines of both. In the result,
+    one entry contained the same eight words twice."""
     entries = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n- ")
     assert len(entries) > 80
     for entry in entries:

@@ -1,8 +1,8 @@
 """The files for GitHub and pre-commit run the project's own commands.
 
 No test here needs GitHub. The tests compare commands, versions and rights of these files with
-.ci/run, the Makefile and CONTRIBUTING.md. They do not check the files against GitHub's schemas.
-After a change, compare the files with these schemas by hand, with `pipx run check-jsonschema
+.ci/run, the Makefile and CONTRIBUTING.md. No test checks the files against GitHub's schemas. After
+a change, compare the files with these schemas by hand, with `pipx run check-jsonschema
 --builtin-schema vendor.github-workflows .github/workflows/test.yml` (vendor.github-issue-forms and
 vendor.dependabot for the other files).
 """
@@ -105,8 +105,8 @@ def test_the_workflow_may_only_read_and_knows_no_secret(workflow: dict[Any, Any]
         checkout = steps(job)[0]
         assert checkout["uses"].startswith("actions/checkout@")
         assert checkout["with"] == {"persist-credentials": False}
-    # The event pull_request is safe. The event pull_request_target would run a stranger's code with
-    # our rights.
+    # With the event pull_request, a stranger's code runs without our rights. With the event
+    # pull_request_target, it would run with our rights.
     assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
 
 

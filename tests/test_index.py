@@ -23,7 +23,7 @@ MakeEvent = Callable[..., bytes]
 
 
 def check(answer: dict[str, Any], *, head: bool = False, path: str = "/") -> dict[str, Any]:
-    """Check the rules that hold for the answer to every event. Return the body."""
+    """Check the rules that every answer must follow. Return the body."""
     assert set(answer) == {"statusCode", "headers", "body", "isBase64Encoded"}
     # /health and /callback have their true status, because phones do not call them.
     has_true_status = path.rstrip("/").endswith(("/health", "/callback"))

@@ -138,8 +138,8 @@ def test_ali_oss_goes_on_from_a_checkpoint(used: Run) -> None:
     resumed = used.value("resume")
     assert resumed["stopped"]["name"] == "cancel"
     assert resumed["before"] == 2
-    # When the upload was resumed, three of its five parts were left. The two parts that had arrived
-    # were not sent again.
+    # Two of the five parts had arrived before the upload was stopped. When the upload was resumed,
+    # only the other three parts were sent.
     assert resumed["progress"][:3] == [3 / 6, 4 / 6, 5 / 6]
     assert used.stored("resumed") == LARGE
 
@@ -175,8 +175,8 @@ def test_the_token_opens_nothing_else_to_ali_oss(used: Run) -> None:
 
 @pytest.mark.parametrize("where", ["node", pytest.param("browser", marks=pytest.mark.slow)])
 def test_ali_oss_is_told_the_line_that_makes_it_v4(oss: Oss, where: str) -> None:
-    """The version `default` omits the option for V4, as an app does if its author does not know
-    V4."""
+    """In its version `default`, the app does not set ali-oss's option for V4. The author of a real
+    app may not know this option."""
     refused = use_token(oss, where, "default").outcomes["put"]["error"]
     assert (refused["status"], refused["code"]) == (403, "SignatureV1Refused")
     assert "\nali-oss: authorizationV4: true, region: 'oss-cn-hangzhou' (" in refused["message"]

@@ -143,8 +143,8 @@ def completion(*parts: tuple[int, str]) -> bytes:
 
 
 def finish(cloud: RunningCloud) -> None:
-    """Close all open uploads. An upload that has parts is completed with all of them and a new
-    seal. An upload without parts is aborted."""
+    """Close all open uploads. An upload that has parts gets a new seal, and is completed with
+    all of its parts. An upload without parts is aborted."""
     storage, bucket = cloud.cloud.storage, cloud.cloud.bucket
     for upload in storage.uploads(bucket, ""):
         assert upload.key == KEY, upload
@@ -313,8 +313,8 @@ def test_no_framing_of_the_body_gets_more_in(
 
 
 def test_alioss_signs_the_same(cloud: RunningCloud) -> None:
-    """If ali-oss signs the same size and headers with the function's key, it makes the same
-    signature."""
+    """ali-oss gets the function's key, and the size and headers of our URL. It makes the same
+    signature as the function."""
     need("signing by ali-oss", browser=False)
     answer = url_for(cloud)
     ours = dict(parse_qsl(urlsplit(answer["Url"]).query))
@@ -519,8 +519,8 @@ def test_an_upload_in_parts_has_the_size_that_is_sealed(
 
 
 def test_no_upload_in_parts_has_a_second_part(cloud: RunningCloud) -> None:
-    """An upload never gets a second part: not by another seal of the same object, not by another
-    upload id, and not by sending the part twice."""
+    """An upload has only one part. The test tries to add a second part in three ways: with another
+    seal of the same object, with another upload id, and by sending the part twice."""
     one, other = begin(cloud), begin(cloud, MOST - 1)
     for begun in ({**one, "Upload": other["Upload"]}, {**other, "Upload": one["Upload"]}):
         (part,) = ask(cloud, "/multipart", **begun, parts="1")["Parts"]
@@ -584,8 +584,8 @@ SEALED = st.sampled_from(
 def test_no_altered_seal_goes_on(
     cloud: RunningCloud, changes: list[tuple[str, Any]], version: str, length: int
 ) -> None:
-    """A changed seal is tried with the whole MAC of the true seal, with this MAC without its last
-    character, and without a MAC."""
+    """The test sends a changed seal in three ways: with the whole MAC of the true seal, with this
+    MAC without its last character, and without a MAC."""
     _, payload, mac = start_for(cloud)["Upload"].split(".")
     sealed = dict(zip(MEMBERS, json.loads(base64url.decode(payload)), strict=True))
     changed = {**sealed, **dict(changes)}

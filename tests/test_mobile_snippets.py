@@ -1,6 +1,6 @@
 """Checks the Kotlin, Swift and Objective-C code of the docs. No compiler for these languages is
-used here. Instead, each name of an SDK must be in tests/golden/mobile_sdk_names.json, with its
-place in the SDK's source."""
+used here. Instead, each name that the code uses from an SDK must be in
+tests/golden/mobile_sdk_names.json, with its place in the SDK's source."""
 
 from __future__ import annotations
 

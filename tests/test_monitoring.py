@@ -1,5 +1,5 @@
-"""Each query of docs/monitoring.md finds the log lines that the page describes. The function writes
-these lines here."""
+"""Each query of docs/monitoring.md finds the log lines that the page describes. In these tests, the
+function itself writes the lines."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _delivered(record: logging.LogRecord) -> Row:
 
 
 def lines(rows: list[Row]) -> list[dict[str, Any]]:
-    """The request lines among the rows, parsed from JSON."""
+    """Return the rows that hold the line of a request, each parsed from JSON."""
     return [
         json.loads(row["message"].partition("] ")[2])
         for row in rows
@@ -295,7 +295,7 @@ def test_the_stack_makes_the_indexes_that_the_queries_need() -> None:
 
 
 def test_a_caller_cannot_hide_in_another_ones_results(rows: list[Row]) -> None:
-    """A search for alice must not find alice-2, who is another user, so it compares whole words."""
+    """The search compares whole words: alice-2 is another user than alice."""
     row = {"message": '{"route":"/","status":400,"error":"NotAllowed","caller":"alice-2"}'}
     assert row not in search("alice and error", [*rows, row])
 

@@ -65,7 +65,7 @@ NAMES = [
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with one room and its test, and with a mutmut that does nothing."""
+    """A project with one room and the room's test. Its mutmut does nothing."""
     for name, text in {
         "functions/sts_token/index.py": "",
         "functions/sts_token/token_service/app.py": "",
@@ -96,7 +96,7 @@ def mutmut(tree: Path, script: str) -> None:
 
 
 def with_results(tree: Path, *codes: int | None) -> Path:
-    """Return the folder of the room after a run in which the first mutants had these exit codes."""
+    """Return a folder with the results of a run in which the first mutants had these exit codes."""
     folder = tree / "build" / "mutants" / ROOM
     mutants.prepare(ROOM, folder)
     module = folder / "mutants" / "token_service" / "login" / "jwt.py"
@@ -109,7 +109,8 @@ def with_results(tree: Path, *codes: int | None) -> Path:
 
 
 def kept(folder: Path) -> list[int | None]:
-    """Return the results in the folder, or [] if the run has started again from the beginning."""
+    """Return the results that are in the folder. The list is empty if the run has started again
+    from the beginning and has no results yet."""
     file = folder / "mutants" / "token_service" / "login" / "jwt.py.meta"
     if not file.exists():
         return []
@@ -183,7 +184,8 @@ def test_only_survivors_are_tried_again_on_request_with_the_tests_of_now(tree: P
 
 
 def test_a_run_of_survivors_decides_nothing_for_the_next(tree: Path) -> None:
-    """The next run starts again even if the run of survivors was interrupted."""
+    """A run with SURVIVORS=1 tries only the mutants that survived. If such a run is
+    interrupted, the next run uses no results of the interrupted run."""
     folder = with_results(tree, 1, 1, 1)
     mutmut(tree, "exit 1")
     assert mutants.main({"ROOM": ROOM, "SURVIVORS": "1"}) == 2
@@ -279,8 +281,8 @@ def test_mutmut_that_goes_on_alone_keeps_the_room(
     with_results(tree, 1, 1, 1)
     fifo = tree / "build" / "until"
     os.mkfifo(fifo)
-    # The child process keeps the file descriptors of mutmut, but not its output. Therefore the run
-    # ends.
+    # The command that mutmut starts in the background inherits mutmut's open files, such as the
+    # lock. The command does not keep mutmut's output open, so the run can end before the command.
     mutmut(tree, f"(read line <{fifo}) >/dev/null 2>&1 &")
     assert mutants.main({"ROOM": ROOM}) == 0
     assert mutants.main({"ROOM": ROOM}) == 2

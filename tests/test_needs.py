@@ -1,5 +1,5 @@
-"""If a test cannot run on this machine, it says why, always in the same words. If CI is set, it
-fails."""
+"""If a test cannot run on this machine, it says why, always in the same words. If CI is set, such
+a test fails."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_a_program_that_is_there_has_its_path() -> None:
 
 
 def test_no_test_skips_by_itself() -> None:
-    """If a test skips itself without needs.py, its message has other words, and it is skipped even
-    if CI is set."""
+    """Only needs.py may skip a test. A test that calls pytest.skip itself would be skipped even if
+    CI is set."""
     paths = sorted((ROOT / "tests").rglob("*.py"))
     assert len(paths) > 200
     found = [path.name for path in paths if SKIPS.search(path.read_text(encoding="utf-8"))]

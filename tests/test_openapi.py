@@ -165,8 +165,9 @@ def test_it_has_each_error_of_the_catalogue_and_no_other() -> None:
     platform = set(SCHEMAS["PlatformError"]["properties"]["ErrorCode"]["enum"])
     assert errors_in_code().keys() | platform == of("function")
     assert not errors_in_code().keys() & platform
-    # OwnCode lists only our own codes, without the codes of STS and OSS that are passed on.
-    # Otherwise a code that is passed on could hide that a route's list lacks one of our codes.
+    # OwnCode lists the codes that only our own code uses, and leaves out the codes that STS or OSS
+    # may send. StsRefused and OssRefused accept every code that is not in OwnCode. So if an
+    # answer has a code of OwnCode, it is valid only if the route's own list has this code.
     passed_on = of("STS") | of("OSS")
     assert sorted(SCHEMAS["OwnCode"]["enum"]) == sorted(errors_in_code().keys() - passed_on)
     for source, name in (("STS", "StsRefused"), ("OSS", "OssRefused")):
@@ -335,7 +336,8 @@ def test_what_a_route_answers_is_what_is_documented(
 
 def test_the_sound_answers_are_of_each_route_and_method() -> None:
     tried = {(path, method) for path, method, *_ in SOUND}
-    # The answer to HEAD has no body, and a test below is about callbacks.
+    # Two cases are missing in SOUND: HEAD, because its answer has no body, and callbacks, which a
+    # test below covers.
     assert tried == {(p, m) for p, m, _ in operations() if m != "HEAD" and p != "/callback"}
 
 

@@ -47,8 +47,8 @@ few = profile(
 
 
 def driven() -> schemathesis.BaseSchema:
-    """The OpenAPI document from which requests are made. The list of policies in it is replaced by
-    CHOICES, so that the function grants some of the requests."""
+    """The OpenAPI document from which requests are made. The document's list of policies is
+    replaced by CHOICES, so that the function grants some of the requests."""
     document = copy.deepcopy(DOCUMENT)
     document["components"]["schemas"]["wish.policy"]["enum"] = CHOICES
     return schemathesis.openapi.from_dict(document)
@@ -101,7 +101,7 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
 
 
 def cases(label: str) -> st.SearchStrategy[Case[Any]]:
-    """Requests of one operation. Some of them are as documented, and others have faults."""
+    """Requests of one operation. Some requests are valid, and others break the documented rules."""
     method, _, path = label.partition(" ")
     operation: Any = SCHEMA[path][method]
     sound: st.SearchStrategy[Case[Any]] = operation.as_strategy(GenerationMode.POSITIVE)
@@ -113,8 +113,8 @@ def cases(label: str) -> st.SearchStrategy[Case[Any]]:
 
 
 def goes_on(case: Case[Any], upload: str) -> None:
-    """Replace the Upload of a request by a valid one. Upload is a seal, so a random text is never
-    valid."""
+    """Replace the Upload of a request by a valid one. Only the function can make a valid Upload, so
+    a random text is never valid."""
     for place in (case.query, case.body):
         if isinstance(place, dict) and "Upload" in place:
             place["Upload"] = upload

@@ -276,8 +276,7 @@ def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_refused_upload_is_a_sentence_that_says_what_to_do(tmp_path: Path, way: str) -> None:
     built_page()
-    # In the way `token`, OSS refuses the upload. In all other ways, the function refuses the
-    # request.
+    # If `way` is "token", OSS refuses the upload. Otherwise the function refuses the request.
     policy = {"POLICY_FILE": "bucket_read_policy"}
     text = {"name": "notes.txt", "type": "text/plain", "text": "x" * 100}
     with running(tmp_path / "state", **policy) as sandbox:

@@ -1,4 +1,4 @@
-"""Tests the page that `make web` builds: its parts, its size, and the data that it stores."""
+"""Tests the page that `make web` builds: its files, its size, and what it stores in the browser."""
 
 from __future__ import annotations
 

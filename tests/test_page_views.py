@@ -203,8 +203,8 @@ def test_a_refusal_is_a_sentence_and_the_panel_says_which_policy_refused_it(
 def test_the_panel_is_not_there_where_the_sandbox_tells_nothing(
     sandbox: Sandbox, folder: Path
 ) -> None:
-    """The page has no panel if the configuration has no URL for the panel. It also has none if this
-    URL answers 404, which is the answer that a phone gets."""
+    """The page has no panel if the configuration has no URL for the panel, or if this URL answers
+    404. A phone gets the answer 404."""
     assert drive(sandbox, folder, user="carol")["session"] is None
     asked = {"config": {**config(sandbox), "refusals": "/refusals"}}
     assert drive(sandbox, folder, user="carol", **asked)["why"] is None

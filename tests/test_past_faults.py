@@ -152,7 +152,7 @@ def signed(app: App, name: str, method: str = "GET", **query: str) -> tuple[int,
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[RunningCloud]:
-    """A cloud in which each user may write. This is the default of a deployment."""
+    """A cloud with the default policy of a deployment, by which each user may write."""
     with running_cloud(tmp_path / "cloud", AUTH="jwt") as cloud:
         bob = cloud.token(access_token=cloud.login("bob")).oss2("v4")
         bob.put_object("uploads/bob/secret.txt", SECRET_TEXT)
@@ -170,8 +170,8 @@ def picture() -> bytes:
 
 @pytest.fixture(params=["another deployment", "the policy changed"])
 def reader(request: pytest.FixtureRequest, cloud: RunningCloud) -> Iterator[App]:
-    """A function whose callers may read, but not write. It is a second function for the same
-    bucket, or the same function after its POLICY_FILE changed from write to read."""
+    """A function whose callers may read, but not write. There are two cases: a second function for
+    the same bucket, and the same function after its POLICY_FILE was changed from write to read."""
     env = {**cloud.env, "POLICY_FILE": "bucket_read_policy"}
     if request.param == "another deployment":
         env["ROLE_ARN"] = cloud.env["ROLE_ARN"]
@@ -236,8 +236,8 @@ def test_a2_a_listing_says_nothing_of_what_a_link_leads_to(
         assert entry["Size"] == 0
 
 
-# A3: a signed GET also followed links to objects outside the prefix, if the function's own key may
-# read them
+# A3: a signed GET also followed links to objects outside the prefix, if the function's own key
+# could read them
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -284,8 +284,8 @@ def put(answer: dict[str, Any]) -> int:
 def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
     tmp_path: Path,
 ) -> None:
-    """Follow the steps of docs/security.md in their order. After each step, try what was issued
-    before."""
+    """Follow the steps of docs/security.md in their order. After each step, try the token, the URLs
+    and the form that were issued before the first step."""
     policy = "bucket_read_write_policy"
     with running_cloud(tmp_path, AUTH="jwt", POLICY_FILE=policy) as cloud:
         token, url, form, download = (
@@ -311,8 +311,8 @@ def test_a3b_after_the_emergency_stop_nothing_works_and_nothing_is_given_out(
         with closing(App(cloud.env)) as fresh:
             refused = ask(fresh, access_token=cloud.login("bob"))
         assert refused["StatusCode"] != 200
-        # 2. The upload role loses its rights. OSS refuses issued tokens, and downloads that a
-        # session has signed.
+        # 2. The upload role loses its rights. OSS then refuses all tokens that were issued before,
+        # and the download URLs that were signed with a session of this role.
         assert fetch(download["Url"])[0] == 200
         identities.attach(cloud.env["ROLE_ARN"])
         assert fetch(download["Url"])[0] == 403
@@ -437,6 +437,7 @@ def test_a9_urls_and_forms_are_cut_too_but_never_under_a_minute(
         expiration = time.mktime(time.strptime(made["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
         lives = expiration - time.timezone - began
         assert longest - 2 <= lives <= longest + 2
-        # The lifetime that the operator set is not shortened, because it is not a wish.
+        # Without a wish, a URL or form lives as long as the operator has set. A login that expires
+        # sooner does not shorten this time.
         own = ask(app, path, object="a", access_token=ends)
         assert own["Expiration"] > made["Expiration"] or longest >= 900

@@ -2,7 +2,8 @@
 forgotten step is detected.
 
 Each recipe is followed on a copy of the tree, and the function of the copy gets a request. Then the
-recipe is followed again without one of its steps, and its check must report this step.
+recipe is followed again with one step left out, and the check must report that this step is
+missing.
 """
 
 from __future__ import annotations
@@ -59,15 +60,16 @@ _TOKENS_ROW = "| `/` | GET, POST, HEAD, OPTIONS | callers |"
 
 
 class Step(NamedTuple):
-    """A change of the tree, and the file that is changed."""
+    """One step of a recipe: the file that it changes, and the change."""
 
     place: str
     take: Callable[[Path], None]
 
 
 class Recipe(NamedTuple):
-    """The check of a recipe, and its steps by name. `env`, `path` and `member` show that the
-    addition works: with this environment, the answer at this path has this member."""
+    """One recipe of CONTRIBUTING.md: `check` reports missing steps, and `steps` maps the name of
+    each step to what it does. `env`, `path` and `member` show that the addition works: with this
+    environment, the answer at this path has this member."""
 
     check: Callable[[Path], list[str]]
     steps: Mapping[str, Step]

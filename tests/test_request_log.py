@@ -29,7 +29,7 @@ def jwt_env(env: Env) -> Env:
 
 @pytest.fixture
 def ask(make_event: Callable[..., bytes]) -> Iterator[Ask]:
-    """Return a function that sends an event to an App. The App calls the STS `server`."""
+    """Return a function that sends an event to an App. The argument `server` is the App's STS."""
     with ExitStack() as stack:
         apps: dict[int, App] = {}
 
@@ -172,8 +172,8 @@ def test_nothing_secret_is_in_any_line(
 def test_each_line_has_the_time_and_the_fields_of_a_line_that_logging_makes(
     ask: Ask, env: Env, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The function makes a log record by copying an earlier one, so its time and fields could be
-    wrong."""
+    """The function makes a log record by copying an earlier record. If the copying had a mistake,
+    the new record could keep the time and the fields of the earlier record."""
     caplog.set_level(logging.INFO, logger="sts_token")
     began = time.time()
     with scripted_sts(success()) as server:

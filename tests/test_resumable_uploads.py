@@ -80,7 +80,7 @@ def check(cloud: RunningCloud, parts: int, stop_after: list[int]) -> None:
 
 @pytest.mark.slow
 def test_a_page_goes_on_after_a_reload_and_a_lost_connection(cloud: RunningCloud) -> None:
-    # With 16 parts, some parts are left when the network fails.
+    # The file has 16 parts, so that some parts are not sent yet when the network fails.
     check(cloud, 16, [2, 3])
 
 
@@ -119,8 +119,8 @@ def test_uppy_uploads_in_parts_and_makes_no_uuid(cloud: RunningCloud) -> None:
 
 @pytest.mark.slow
 def test_uppy_uploads_two_files_of_one_name(cloud: RunningCloud) -> None:
-    """Each file is uploaded with its own `Upload`. In the end, the stored object is one of the two
-    files."""
+    """Each file is uploaded with its own `Upload`. At the end, the stored object is equal to one of
+    the two files, and not a mixture of both."""
     sizes = [REST, 2 * PART_BYTES + 1]
     made = by_uppy(cloud, *sizes)
     name = f"uppy-{REST}.png"

@@ -82,7 +82,8 @@ def test_a_phone_takes_a_photo_with_targets_that_a_thumb_hits(sandbox: Sandbox) 
 
 @pytest.mark.slow
 def test_names_that_are_markup_or_deceive_are_shown_as_text(sandbox: Sandbox) -> None:
-    """If two pictures have the same name, both are stored. No name is run as a script."""
+    """If two pictures have the same name, both are stored. A file's name never runs as a
+    script."""
     found = drive(sandbox, *map(picture, [*HOSTILE, "photo.jpg", "photo.jpg"]))
     names = [item["lines"][0] for item in reversed(found["files"])]
     assert names[0] == HOSTILE[0]

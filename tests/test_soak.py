@@ -24,7 +24,7 @@ KINDS = ["token", "form"]
 
 
 def tally(*samples: Sample) -> Tally:
-    """Return the results of a soak without errors, in which one sandbox had these samples."""
+    """Return the results of a soak without errors. One sandbox of the soak has these samples."""
     made = Tally(samples={"HS256": list(samples)})
     for interval in range(soak.INTERVALS):
         for kind in KINDS:
@@ -35,8 +35,9 @@ def tally(*samples: Sample) -> Tally:
 def looks(
     megabytes: float = 0.0, descriptors: float = 0.0, threads: float = 0.0, *, jump: float = 0.0
 ) -> list[Sample]:
-    """Ten samples, a minute apart. From each sample to the next, the memory, descriptors and
-    threads rise by the given numbers. `jump` is added to the memory of the third sample only."""
+    """Ten samples, a minute apart. The first three arguments say by how much memory, descriptors
+    and threads rise from one sample to the next. `jump` is added to the memory of the third sample
+    only."""
     return [
         Sample(
             float(number),

@@ -1,8 +1,8 @@
 """Tests that a reader who sees a symptom finds its cause on at most two pages of the docs, in both
 languages.
 
-Each test causes a failure, and looks up what a person sees in the table "By symptom" of
-docs/errors.md. A row matches if it quotes text that was seen. It links to a section of this page,
+Each test causes a failure, which shows a text to a person. Then it finds the row that quotes this
+text in the table "By symptom" of docs/errors.md. The row links to a section of this page,
 or to another page. The cause must be named in the linked text, or one link further.
 """
 
@@ -208,8 +208,8 @@ PLANTED: dict[Callable[[World], str], tuple[str, str]] = {
     misspelt_variable: ("JWT_ISSUER", "JWT_ISUER"),
     full_disk: ("`df -h .`", "InternalError"),
 }
-"""For each failure: the cause that the docs must name, and a word that must be in the text that a
-person sees."""
+"""Each failure has two texts. The first text is the cause, which the docs must name. The second
+text must be in the message that a person sees."""
 
 
 CODES = load().keys()
@@ -237,8 +237,8 @@ FOREIGN = {
     "a line of smoke or doctor": ("FAIL clock", "FAIL connection", "FAIL names"),
     "a status in OSS's words": ("Error status : 502.", "Error status : 403."),
 }
-"""Messages that the table quotes, but that are not in our code as a single text. Other programs
-write them, or our code joins them from parts."""
+"""Messages that the table quotes. Our code does not contain any of them as a single text: other
+programs write these messages, or our code joins them from parts."""
 
 
 @pytest.fixture
@@ -260,8 +260,8 @@ def is_telling(quote: str) -> bool:
 
 
 def rows_for(seen: str, language: str) -> list[str]:
-    """Return the rows of the table that quote a part of the seen text: an error code, or at least
-    two words."""
+    """Return the table's rows that quote a part of the text `seen`. The part is an error code, or
+    has at least two words."""
     text = PAGES[language].read_text("utf-8")
     rows = [row for row in text.splitlines() if row.startswith("| ") and "](" in row]
     found = []

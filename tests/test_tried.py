@@ -66,8 +66,8 @@ def run(folder: Path, least: int, *options: str, more: str = "") -> tuple[int, s
 
 
 def rows(printed: str) -> dict[str, list[str]]:
-    """Return the lines of the table by property. A line has the kind, the number of examples, and
-    the number of failures."""
+    """Return the lines of the table. Each key is the name of a property. A line has the kind, the
+    number of examples, and the number of failures."""
     lines = [line.split() for line in printed.splitlines() if line.startswith(("test_", "all"))]
     return {line[0].rpartition("::")[2]: line[1:] for line in lines if line[-1].isdecimal()}
 

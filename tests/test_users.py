@@ -35,8 +35,8 @@ SECRET = b"bob's bytes"
 # Bob, and users whose names resemble alice: a longer name, a shorter name, another case, and a name
 # that becomes a hash.
 NEIGHBOURS = ("bob", "alice2", "alic", "Alice", "alice/../bob")
-# The operations that the tests try, and the names of these operations in `make explain`. What each
-# policy allows is in tests/ops/test_policies_described.py.
+# The keys are the operations that the tests try. The values are the names of these operations in
+# `make explain`. tests/ops/test_policies_described.py tests what each policy allows.
 NAMED = {
     "put": {"put, form upload"},
     "append": {"append"},
@@ -61,7 +61,8 @@ class Town:
     """The cloud with the uploads of all users."""
 
     cloud: RunningCloud
-    # The objects that are not alice's: for each key, the id of an open upload for it.
+    # The objects of all users except alice. Maps the key of each object to the id of an open upload
+    # of this key.
     theirs: Mapping[str, str]
     # An open upload that belongs to alice.
     upload: str
@@ -70,8 +71,8 @@ class Town:
         return self.cloud.token(access_token=self.cloud.login(user), policy=policy, **wishes)
 
     def state(self) -> object:
-        """Return everything in the storage that is not alice's. Assert that none of its bytes are
-        in her folder."""
+        """Return everything in the storage that is not alice's. Assert that alice's folder contains
+        no bytes of others."""
         storage = self.cloud.cloud.storage
         objects, uploads = {}, {}
         for bucket in storage.buckets():
@@ -101,7 +102,7 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with running_cloud(
         tmp_path_factory.mktemp("cloud"),
-        # Signature V1 is enabled, to show that it allows no more than V4.
+        # Signature V1 is enabled, because the tests show that V1 allows no more than V4.
         SIGNATURE_V1="1",
         AUTH="jwt",
         POLICY_FILE="bucket_read_write_policy",
@@ -118,7 +119,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         own = client("oss2 V4", cloud.token(access_token=cloud.login("alice")))
         own.put(f"{ALICE}mine")
         upload = own.begin(f"{ALICE}copied")
-        # The test itself stores these objects, because no token can write them.
+        # No token may write these objects, so the test puts them directly into the storage.
         storage = cloud.cloud.storage
         storage.create_bucket("other-bucket")
         for bucket, key in (
@@ -313,7 +314,7 @@ def test_a_list_outside_her_folder_is_refused(alice: Client) -> None:
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_another_bucket_is_out_of_reach(town: Town, token: Token, sdk: str) -> None:
-    """In another bucket, even a key that belongs to alice in her own bucket is out of reach."""
+    """Alice can use her folder in her own bucket, but must not use it in another bucket."""
     key = f"{ALICE}mine"
     other, own = client(sdk, token, "other-bucket"), client(sdk, token)
     found = outcomes(other, key, "no-upload", town)
@@ -375,8 +376,8 @@ def test_no_spelling_of_a_path_leads_out(
     folder."""
     for path in PATHS:
         named = once_decoded(path)
-        # The signature is for the key that the path names, for the undecoded path, or for one of
-        # two other keys.
+        # Send the path several times. Each time, sign the request for another key: the key that the
+        # path names, the path before it is decoded, a key of bob, and another key of alice.
         for key in {named or path, path, f"{BOB}theirs", f"{ALICE}mine"}:
             answer = send(token, version, method, path, signed_for=key, body=b"alice was here")
             assert SECRET not in answer.body
@@ -470,8 +471,8 @@ def test_no_spelling_of_a_list_shows_a_name_of_others(
         answer = send(token, version, "GET", "", "&".join(filter(None, (query, kind))))
         assert b"theirs" not in answer.body, query
         is_hers = query.startswith("prefix=uploads/alice/")
-        # The sandbox's OSS refuses an unknown parameter, because a listing without it could have
-        # more objects.
+        # The sandbox's OSS refuses a parameter that it does not know. If the sandbox's OSS
+        # ignored the parameter, its list could have more objects than the list of the real OSS.
         unknown = {"Prefix", "marker" if kind else "start-after"}
         if not unknown.isdisjoint(part.partition("=")[0] for part in query.split("&")):
             assert (answer.status, answer.code) == (400, "NotImplemented"), query
@@ -578,8 +579,8 @@ def signed(app: App, **query: str) -> dict[str, str]:
 def test_a_link_of_a_read_only_caller_leads_to_nobody_elses_object(
     town: Town, readers: App, method: str
 ) -> None:
-    """Finding A2, tried for every neighbour. Alice makes the link with a token of a deployment in
-    which she may write."""
+    """Finding A2, tried for every neighbour. Alice makes the symbolic link in another deployment,
+    in which she may write."""
     writer = town.token("bucket_write_policy").oss2("v4")
     login = town.cloud.login("alice")
     for number, key in enumerate([*town.theirs, "no-such-object"]):

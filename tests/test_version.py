@@ -1,4 +1,4 @@
-"""All files that name the version name the same version."""
+"""Checks that the same version is in all files that contain the version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
         ("template.yml", r"^ +Description: .+ \(token_service (.+)\)$"),
         ("template.yml", r"^    (?:.+ )?Version (.+)\.$"),
         ("template.yml", r"^  zh-cn: .+\u7248\u672c (.+)\u3002$"),
-        # In a release, the newest section has a date. Before the release, it has none.
+        # In a release, the newest section has a date. Before the release, it has no date.
         ("CHANGELOG.md", r"^## \[(?:Unreleased\], to be )?([\d.]+)(?:$|\] - \d{4}-\d\d-\d\d$)"),
     ],
 )

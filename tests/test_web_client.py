@@ -49,8 +49,8 @@ def test_many_callers_share_one_request_for_a_token(came_to: dict[str, Any]) -> 
 
 
 def test_a_token_is_asked_for_anew_when_300_seconds_are_left(came_to: dict[str, Any]) -> None:
-    """The client measures the time left by the server's clock, because a phone's clock may be wrong
-    by years."""
+    """The client computes how long a token is still valid by the server's clock, because a phone's
+    clock may be wrong by years."""
     assert came_to["renewal"] == [1, 2, 3]
 
 
@@ -147,8 +147,8 @@ def test_an_upload_that_is_given_up_leaves_no_parts(
 
 
 def test_a_file_without_an_id_is_not_remembered(came_to: dict[str, Any]) -> None:
-    """If its size were the id, a second Blob of the same size would continue the upload of the
-    first Blob. The stored object would then mix both."""
+    """If the client used a Blob's size as the id, a second Blob of the same size would continue the
+    upload of the first Blob. The stored object would then mix both Blobs."""
     assert came_to["parts without an id"] == {"stopped": "InvalidAnswer", "kept": 0}
 
 
@@ -158,7 +158,8 @@ def test_what_was_remembered_and_is_refused_is_forgotten(came_to: dict[str, Any]
 
 def test_two_files_of_one_name_go_on_each_by_its_own_upload(came_to: dict[str, Any]) -> None:
     """If the client kept one entry for both files, the `Upload` of the second file would replace
-    the `Upload` of the first file, and would sign parts of another size."""
+    the `Upload` of the first file. The parts of the first file would then be signed for the size of
+    the second file."""
     found = came_to["two files of one name"]
     assert found["keys"] == ["uploads/alice/same.bin", "2"]
     assert (found["large"], found["small"]) == (True, "InvalidParameter.Parts")

@@ -1,5 +1,5 @@
 // Builds the page from web/page into dist/web: `node web/build.mjs [folder]`. It prints the size of the first
-// load. It fails if that size is above a limit, or if a key of the texts is in two files.
+// load. It fails if the size is above a limit, or if two files of texts have the same key.
 
 import { cp, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -65,10 +65,10 @@ function page({ onResolve, onLoad, resolve }) {
     watchFiles: await textFiles(language),
   }));
   // Uppy reads the rotation of a picture with exifr. Every supported browser rotates pictures by itself, so
-  // exifr is not part of the first load. It is loaded when the user chooses the first picture.
+  // exifr is not part of the first load. The page loads exifr when the user chooses the first picture.
   onResolve({ filter: /^exifr\/dist\/mini/ }, ({ kind }) =>
     kind === 'dynamic-import' ? undefined : { path: path.join(PAGE, 'rotation.js') });
-  // The Dashboard uses only one icon of these modules. They are marked as free of side effects, because
+  // The Dashboard uses only one icon of these modules. The modules are marked as free of side effects, because
   // otherwise static members of their classes keep the whole modules in the bundle.
   onResolve({ filter: /provider-views|^\.\.?\// }, async ({ path: asked, pluginData, ...from }) => {
     if (pluginData || !(asked + from.importer).includes('provider-views')) return undefined;
@@ -77,7 +77,7 @@ function page({ onResolve, onLoad, resolve }) {
   });
 }
 
-/** A module with all texts of one language: those of page/texts, of docs/errors.json and of Uppy. */
+/** Make a module with all texts of one language: the texts of page/texts, of docs/errors.json and of Uppy. */
 async function textsOf(language) {
   const texts = {};
   for (const file of await textFiles(language)) {

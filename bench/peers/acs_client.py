@@ -1,4 +1,4 @@
-"""A token function with the vendor's `AcsClient`, as the vendor shows it, without a login."""
+"""A token function that uses `AcsClient` as the vendor's examples do. It checks no login."""
 
 import json
 import os

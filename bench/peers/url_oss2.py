@@ -1,4 +1,5 @@
-"""Makes a signed URL with oss2, the vendor's SDK. The SDK's objects are kept between calls."""
+"""Makes only a signed URL with oss2, the vendor's SDK. The objects of oss2 are made once, and are
+kept between calls."""
 
 import os
 

@@ -1,5 +1,5 @@
-"""Makes a signed URL with alibabacloud-oss-v2, the vendor's newer SDK. The SDK's client is kept
-between calls."""
+"""Makes only a signed URL with alibabacloud-oss-v2, the vendor's newer SDK. All calls use the same
+client of the SDK."""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Makes only a signed URL with the package's own modules, to compare with the SDKs."""
+"""Makes one signed URL with the package's own modules. The SDKs are compared with this program."""
 
 import os
 import time

@@ -1,5 +1,5 @@
 """The entry point for Function Compute's custom runtimes (RUNTIME=custom). This program is an HTTP
-server. It has an App like index.py's, and serves many requests at a time."""
+server. The server uses App, as index.py does, and answers many requests at a time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answer(environ: Any) -> Response:
         if environ is None:
             raise InvalidEvent("the request must be HTTP/1.1, with its length in Content-Length")
         key = {f"ALIBABA_CLOUD_{name}": environ.get(f"HTTP_X_FC_{name}", "") for name in _NAMES}
-        # The values of a repeated header are joined with a comma. A key with a comma is not used.
+        # Commas join the values of a repeated header, so a key with a comma is not used.
         if all(key.values()) and "," not in "".join(key.values()):
             _current.key = key
         request_id = environ.get("HTTP_X_FC_REQUEST_ID", "")[:64]

@@ -25,13 +25,15 @@ from ops.smoke.options import UsageError
 _TRANSCRIPT = "build/conform.txt"
 _CLOUD = "the cloud"
 _OF_SANDBOX = {Verdict.CONFIRMED: "holds here"}
-"""In our own sandbox an expected result confirms nothing about the cloud."""
+"""The word for CONFIRMED when the probes run in the sandbox. There, a result confirms nothing about
+the cloud."""
 
 
 def main() -> int:
     """Run all probes. Returns 0 if all is well, and 130 after Ctrl-C.
 
-    Returns 1 if an assumption is refuted, an object is left behind, or a variable is wrong.
+    Returns 1 if an assumption is refuted, an object or an upload is left behind, or a variable is
+    wrong.
     """
     try:
         if not is_cloud(os.environ):
@@ -56,7 +58,8 @@ def main() -> int:
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
-    """Hide the function's warnings, because the sandbox's function answers everybody on purpose."""
+    """Hide the function's warnings. For example, the function warns that anyone gets tokens. In a
+    sandbox this is intended."""
     log, handler = logging.getLogger("sts_token"), logging.StreamHandler()
     handler.setLevel(logging.ERROR)
     log.addHandler(handler)
@@ -119,8 +122,8 @@ def announcement(site: Site, where: str) -> str:
         f"make conform: tests the project's assumptions about the cloud, on {where}.\n"
         f"It assumes the role {account.role_arn}, {function}writes small objects to OSS under\n"
         f"{account.bucket}/{site.prefix}, reads them, and deletes them.\n"
-        "Objects that it writes with the function's token are inside the login's own folder, in\n"
-        "a folder whose name begins with conform-.\n"
+        "The objects that it writes with the function's token are inside the folder of the login,\n"
+        "in a folder whose name begins with conform-.\n"
         f"It makes at most {MAX_CALLS} calls in {MAX_SECONDS} s. It changes no other object,\n"
         "creates and deletes no bucket, and leaves policies, roles and settings as they are."
     )
@@ -138,7 +141,7 @@ def _summary(counts: Counter[Verdict], site: Site, where: str, path: Path) -> st
     verdicts = ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in others)
     return (
         f"{verdicts}; {calls}; transcript: {path}\n"
-        f"{counts[Verdict.CONFIRMED]} of {counts.total()} assumptions hold in the sandbox. That "
+        f"{counts[Verdict.CONFIRMED]} of {counts.total()} assumptions hold in the sandbox. This "
         "says nothing about the real cloud, which `make conform CLOUD=1` tests "
         "(docs/assumptions.md)."
     )

@@ -90,7 +90,7 @@ def _hint(region: str) -> str:
         return ""
     return (
         "; if you began to use OSS on 2025-03-20 or later, a bucket in mainland China also needs "
-        "OSS_ENDPOINT, its own domain (docs/deploy.md, A domain for the bucket)"
+        "its own domain: set OSS_ENDPOINT to this domain (docs/deploy.md, A domain for the bucket)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Sends requests one by one, counts them, and notes the parts that other people may see."""
+"""Sends requests one by one, counts them, and notes what is not secret in them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ops.smoke import wire
 from ops.smoke.wire import Address, Call, NoAnswer, Reply
 
 MAX_CALLS, MAX_SECONDS = 240, 180
-"""The limits of a whole run, including the clean-up."""
+"""A whole run, including its clean-up, may send this many calls and take this many seconds."""
 CLEAN_UP_CALLS, CLEAN_UP_SECONDS = 30, 60
-"""The part of MAX_CALLS and of MAX_SECONDS that is reserved for the clean-up."""
+"""The run keeps this many of its calls, and this many of its seconds, for the clean-up."""
 
 _LONGEST = 2 * wire.GIVE_UP_SECONDS
 """Seconds for one request: to connect, and for the answer."""
@@ -22,7 +22,7 @@ _QUIET = re.compile(r"authorization|cookie|x-(oss|acs)-.*(token|signature|callba
 
 
 class OverBudget(Exception):
-    """Raised in place of a request that would exceed the limit of calls or of time."""
+    """Raised if a request would exceed the limit of calls or of time. The request is not sent."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Exchanges:
         self.notes: list[Note] = []
 
     def begin_clean_up(self) -> None:
-        """Allow the calls and the time that are reserved for the clean-up."""
+        """From now on, also allow the calls and the time that are reserved for the clean-up."""
         self.about = 0
         self._calls = MAX_CALLS
         self._seconds = MAX_SECONDS - _LONGEST
@@ -102,7 +102,8 @@ class Exchanges:
         return self._clock() - self._began
 
     def send(self, asked: str, address: Address, call: Call) -> Answer:
-        """Send a request; `asked` is its name in the transcript. Raises OverBudget."""
+        """Send a request. The transcript names the request by the text `asked`. Raises
+        OverBudget."""
         if len(self.notes) >= self._calls or self.seconds > self._seconds:
             raise OverBudget
         try:
@@ -128,7 +129,8 @@ def _answer(reply: Reply) -> Answer:
         reply.status,
         found("Code")[:128],
         headers.get("x-oss-ec", found("EC"))[:32] if error else "",
-        # The rest of the message is cut off, because STS quotes the whole request with its token.
+        # STS may quote the whole request after these words, with the security token, so the message
+        # is cut off here.
         found("Message").partition("server string to sign")[0],
         headers,
         reply.body,

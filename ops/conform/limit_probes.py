@@ -17,7 +17,7 @@ _XML = {"content-type": "application/xml"}
 
 
 def part_size(site: Site) -> Finding:
-    """Send parts of 7 and of 8 bytes by URLs that sign content-length 7 as an additional header.
+    """Send a part of 7 bytes and a part of 8 bytes. Both URLs sign the header content-length: 7.
 
     OSS accepts the first part. If OSS refuses the second part, the URL limits the part's size.
     """
@@ -37,11 +37,12 @@ def part_size(site: Site) -> Finding:
 
 
 def completion_overwrite(site: Site) -> Finding:
-    """Complete two uploads of one key, by URLs that sign x-oss-forbid-overwrite: true.
+    """Start two uploads of the same key, and complete both by URLs.
 
-    The second completion is sent with the header, and again without it. The assumption holds if OSS
-    answers 200 to the first completion, 409 FileAlreadyExists to the second, and 403 to the one
-    without the header, because the header is signed.
+    The URLs' signatures cover the header x-oss-forbid-overwrite: true. The second completion is
+    sent twice: with the header, and without the header. The assumption holds if OSS answers 200 to
+    the first completion and 409 FileAlreadyExists to the second. The completion without the header
+    must get 403, because the header is signed.
     """
     key = site.session(allow(site, "PutObject", "complete/*"))
     headers = {**_XML, **_FORBID}
@@ -60,7 +61,7 @@ def completion_overwrite(site: Site) -> Finding:
 
 
 def completion_callback(site: Site) -> Finding:
-    """Complete an upload by a URL that signs a callback to the function in its query.
+    """Complete an upload by a signed URL. Its query contains a callback to the function.
 
     203 means that OSS called the function, and that the function refused the callback, because this
     callback has no seal (docs/callbacks.md). 200 means that OSS did not call the function.
@@ -69,8 +70,8 @@ def completion_callback(site: Site) -> Finding:
         raise NotTried("needs a deployed function that OSS can call: set URL=https://…")
     key = site.session(allow(site, "PutObject", "complete/*"))
     callback = callback_of(f"{site.account.function}callback", "bucket=${bucket}")
-    # The callback contains the function's host, and the transcript shows queries. Therefore the
-    # transcript masks the callback.
+    # The transcript shows queries. The callback contains the function's host, so the transcript
+    # masks the callback.
     site.secrets.add(callback)
     header = {"x-oss-callback": callback}
     known = site.oss(key, "PUT", "complete/put", headers=header, body=TEXT)
@@ -111,7 +112,7 @@ def start_overwrite(site: Site) -> Finding:
     """Start two uploads with x-oss-forbid-overwrite: true, for a new and for an existing name.
 
     The assumption holds if OSS answers 409 FileAlreadyExists for the existing name. If OSS answers
-    with an UploadId, it checks the name only at the completion.
+    with an UploadId, OSS checks the name only when the upload is completed.
     """
     key = site.session(allow(site, "PutObject", "start/*"))
     works(started(site, key, "start/new", _FORBID), "a start under a new name")
@@ -128,8 +129,8 @@ def start_headers(site: Site) -> Finding:
     key = site.session(allow(site, "PutObject GetObject", "start/*"))
     wanted = {
         "cache-control": "max-age=7",
-        # OSS's own domains may add "attachment". The file name shows that OSS did not add this
-        # value.
+        # If the request names a domain of OSS, OSS may add the value "attachment" to the answer.
+        # The file name shows that OSS did not add this value.
         "content-disposition": 'attachment; filename="conform.txt"',
         "content-type": "text/x-conform",
     }
@@ -143,8 +144,9 @@ def start_headers(site: Site) -> Finding:
 def signed_disposition(site: Site) -> Finding:
     """Send PUTs by URLs that sign content-disposition as an additional header.
 
-    One PUT has the signed header, one has another value, and one does not have the header. OSS
-    stores the first PUT. If OSS refuses the other two PUTs, the URL decides the disposition.
+    The first PUT sends the header as it was signed, the second sends it with another value, and the
+    third does not send it. OSS stores the first PUT. If OSS refuses the other two PUTs, a
+    client cannot change the disposition that the URL signs.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 
@@ -204,15 +206,15 @@ def response_headers(site: Site) -> Finding:
     query = {f"response-{name}": value for name, value in wanted.items()}
     found = works(site.oss(key, "GET", "shown/a", query=query), "the download").headers
     faults = [f"{n}: {found.get(n)}" for n, value in wanted.items() if found.get(n) != value]
-    return judged(faults, "the answer has the headers of the URL")
+    return judged(faults, "the answer has the headers that the URL asks for")
 
 
 def two_framings(site: Site) -> Finding:
     """PUT a chunked body that also has a signed Content-Length.
 
-    The signed length is the length of the chunks with their frames. If OSS refuses the PUT, or
-    stores the frames too, it enforces the signed size. If OSS stores the data without the frames, a
-    client can bypass the signed size with chunks.
+    The signed length counts the data and the frames around the chunks of data. If OSS refuses the
+    PUT, or stores the chunks with their frames, it enforces the signed size. If OSS stores the data
+    without the frames, a client can bypass the signed size with chunks.
     """
     key = site.session(allow(site, "PutObject GetObject", "framing/*"))
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TEXT), TEXT)

@@ -108,7 +108,7 @@ def local_cloud(wrap: Wrap | None = None, **variables: str) -> Iterator[Account]
 
 
 def _with_operator(made: Cloud, env: Mapping[str, str]) -> Cloud:
-    """Return the cloud with the operator's key added. The upload role trusts this key."""
+    """Return the cloud with the operator's key added. This key may assume the upload role."""
     settings = read_settings(env)
     account = made.identities.account_id
     function = made.identities.find(env["ALIBABA_CLOUD_ACCESS_KEY_ID"], None)

@@ -1,7 +1,7 @@
 """Probes of OSS: each says which requests it sends, and what each answer means.
 
-A probe first sends a control: a request that must work. If the control fails, the result is
-NOT_TRIED.
+A probe first sends a request that must work (the control). If OSS refuses this request, the probe
+concludes nothing, and its result is NOT_TRIED.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def works(answer: Answer, what: str) -> Answer:
 def acl_in_put(site: Site) -> Finding:
     """Send a PUT and a form with x-oss-object-acl: private, in a session with only oss:PutObject.
 
-    If OSS answers AccessDenied to both, it requires PutObjectAcl. If OSS accepts one of them, it
-    does not require PutObjectAcl.
+    If OSS answers AccessDenied to the PUT and to the form, OSS requires PutObjectAcl. If OSS
+    accepts the PUT or the form, OSS does not require PutObjectAcl.
     """
     key = site.session(allow(site, "PutObject", "acl/*"))
     works(site.oss(key, "PUT", "acl/plain", body=TEXT), "an upload without an ACL")
@@ -59,10 +59,10 @@ def acl_in_put(site: Site) -> Finding:
 
 
 def link_rights(site: Site) -> Finding:
-    """Read a link from one folder to another, in a session that may use only the link's folder.
+    """Read a link whose target is in a folder that the session may not use.
 
-    If OSS answers AccessDenied, the reader needs rights on the target. If OSS answers with the
-    target's bytes, a link gives access to another folder.
+    If OSS answers AccessDenied, a session that reads a link also needs the right to read the link's
+    target. If OSS answers with the target's bytes, a link gives access to another folder.
     """
     other = site.session(allow(site, "PutObject GetObject", "link/other/*"))
     works(site.oss(other, "PUT", "link/other/target", body=TEXT), "the target's upload")
@@ -97,7 +97,8 @@ def signed_size(site: Site) -> Finding:
 
 
 def forbid_overwrite(site: Site) -> Finding:
-    """Send PUTs by URLs that sign x-oss-forbid-overwrite: true. The third PUT lacks this header.
+    """Send three PUTs by URLs that sign x-oss-forbid-overwrite: true. The client sends this header
+    with the first two PUTs only.
 
     The assumption holds if OSS answers 200 to the first PUT, 409 FileAlreadyExists to the second,
     and 403 to the third, because the header is signed.
@@ -116,10 +117,10 @@ def forbid_overwrite(site: Site) -> Finding:
 
 
 def additional_header(site: Site) -> Finding:
-    """Send GETs by a URL that signs `range` as an additional header, with and without that header.
+    """Sign two GET URLs with `range` as an additional header. Only the first GET sends this header.
 
-    The assumption holds if OSS refuses the GET without the header. If OSS answers with bytes, a
-    client can leave out a signed header.
+    The assumption holds if OSS refuses the GET without the header. If OSS sends the object's bytes
+    in this case, a client can leave out a signed header.
     """
     key = site.session(allow(site, "PutObject GetObject", "additional/*"))
     works(site.oss(key, "PUT", "additional/a", body=TEXT), "an upload")
@@ -133,7 +134,8 @@ def additional_header(site: Site) -> Finding:
 def foreign_token(site: Site) -> Finding:
     """PUT with the key of one session and the token of another session.
 
-    The sandbox answers 403 InvalidSecurityToken, and the project's docs say the same of OSS.
+    The sandbox answers 403 InvalidSecurityToken. The project's docs say that OSS gives the same
+    answer.
     """
     one = site.session(allow(site, "PutObject", "token/*"))
     works(
@@ -150,8 +152,8 @@ def foreign_token(site: Site) -> Finding:
 def form_conditions(site: Site) -> Finding:
     """Send a V4 form with a policy that has no condition on version, credential and date.
 
-    If OSS refuses the form, it requires these conditions. If OSS stores the file, these conditions
-    are not required.
+    If OSS refuses the form, OSS requires these three conditions. If OSS stores the file, OSS does
+    not require these conditions.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     works(site.form(key, "form/bound"), "a form with the conditions")
@@ -181,9 +183,9 @@ def form_redirect(site: Site) -> Finding:
 def form_content_type(site: Site) -> Finding:
     """Send forms with a policy that allows only text/plain in $content-type.
 
-    One form has text/plain in its field and image/png as the type of its file. Another form has
-    these types the other way round. If OSS stores the first form and refuses the second, the
-    condition checks the field.
+    The first form has text/plain in its field and image/png as the type of its file. The second
+    form has image/png in its field and text/plain as the type of its file. If OSS stores the first
+    form and refuses the second, the condition checks the field.
     """
     key = site.session(allow(site, "PutObject", "form/*"))
     conditions = [["in", "$content-type", ["text/plain"]]]
@@ -197,12 +199,13 @@ def form_content_type(site: Site) -> Finding:
     by_file = send("by-file", "image/png", "text/plain")
     faults = [] if by_field.is_good else [f"text/plain only in the field got the answer {by_field}"]
     if by_file.is_good:
-        faults.append("OSS stored a form with text/plain only in its file")
+        faults.append("OSS stored a form that names text/plain only in the header of its file")
     return judged(faults, "the condition checks the field, and ignores the type of the file")
 
 
 def multipart_callback(site: Site) -> Finding:
-    """Send InitiateMultipartUpload with x-oss-callback. OSS accepts this, and calls nobody."""
+    """Send InitiateMultipartUpload with x-oss-callback. OSS accepts the header, and sends no
+    callback."""
     key = site.session(allow(site, "PutObject AbortMultipartUpload", "multipart/*"))
     works(started(site, key, "multipart/plain", {}), "a start without the header")
     header = {"x-oss-callback": callback_of("https://example.com/callback", "a=b")}
@@ -220,7 +223,8 @@ def callback_variable(site: Site) -> Finding:
         raise NotTried("needs a deployed function that OSS can call: set URL=https://…")
     key = site.session(allow(site, "PutObject", "callback/*"))
     url = f"{site.account.function}callback"
-    # The function refuses this callback, because it has no seal. The refusal shows that OSS called.
+    # The function refuses this callback, because it has no seal. The refusal shows that OSS called
+    # the function.
     known = site.oss(
         key,
         "PUT",
@@ -229,17 +233,18 @@ def callback_variable(site: Site) -> Finding:
         body=TEXT,
     )
     if known.status not in (200, 203):
-        raise NotTried(f"a PUT whose callback has a variable of OSS got the answer {known}")
+        raise NotTried(f"a PUT whose callback uses only a variable that OSS knows got {known}")
     header = {"x-oss-callback": callback_of(url, "bucket=${bucket}&x=${nosuchvariable}")}
     answer = site.oss(key, "PUT", "callback/unknown", headers=header, body=TEXT)
     return judged([] if answer.status == 400 else [f"OSS answered {answer}"], f"refused: {answer}")
 
 
 def callback_key(site: Site) -> Finding:
-    """Upload with the function's own token and callback, so that the function verifies it.
+    """Upload with the function's own token and callback. OSS then sends the callback to the
+    function, and the function verifies OSS's signature.
 
-    If the answer is 200 with the function's Status OK, the function has OSS's key. If the answer is
-    203, the function rejected OSS's signature.
+    If the answer is 200 with the function's Status OK, the function has the right public key of
+    OSS. If the answer is 203, the function rejected OSS's signature.
     """
     token = token_of(site.function("GET", "/"))
     if token.get("StatusCode") != 200:
@@ -266,7 +271,7 @@ def callback_key(site: Site) -> Finding:
 
 
 def image_actions(site: Site) -> Finding:
-    """GET a picture with 16 actions, and with 17. OSS refuses only the request with 17."""
+    """GET a picture with 16 actions, and with 17 actions. OSS refuses only the second request."""
     key = _with_picture(site)
     process = {"x-oss-process": "image" + "/rotate,90" * 16}
     works(site.oss(key, "GET", "image/a.png", query=process), "16 actions")
@@ -292,8 +297,8 @@ def image_percent(site: Site) -> Finding:
 def v1_refused(site: Site) -> Finding:
     """Send a V1 header, a V1 URL and a V1 form to a bucket that was created in 2025-09 or later.
 
-    The assumption holds if OSS refuses all three and stores nothing. The result quotes the answers.
-    An older bucket may accept V1.
+    The assumption holds if OSS refuses all three requests and stores nothing. The result quotes the
+    answers. An older bucket may accept V1.
     """
     info = site.oss(site.account.key, "GET", "", query={"bucketInfo": ""})
     date = re.search(rb"<CreationDate>([^<]{19})", works(info, "GetBucketInfo").body)
@@ -302,7 +307,8 @@ def v1_refused(site: Site) -> Finding:
     made = datetime.fromisoformat(date[1].decode()).replace(tzinfo=timezone.utc)
     if made < V1_ENDS:
         raise NotTried(
-            f"the bucket was made in {made:%Y-%m}; needs a bucket that was made in 2025-09 or later"
+            f"the bucket was made in {made:%Y-%m}; the probe needs a bucket that was made in "
+            "2025-09 or later"
         )
     key = site.session(allow(site, "PutObject", "v1/*"))
     works(site.oss(key, "PUT", "v1/by-v4", body=TEXT), "an upload by V4")
@@ -340,7 +346,11 @@ def unknown_header(site: Site) -> Finding:
 
 
 def write_condition(site: Site) -> Finding:
-    """Send AppendObject and InitiateMultipartUpload with If-None-Match. OSS refuses both."""
+    """Send AppendObject and InitiateMultipartUpload with If-None-Match.
+
+    The assumption holds if OSS refuses both. By the vendor's documentation, OSS also refuses
+    PutObject with this header.
+    """
     key = site.session(allow(site, "PutObject", "condition-on-write/*"))
     header = {"if-none-match": "*"}
     append = {"append": "", "position": "0"}
@@ -411,7 +421,7 @@ def range_answer(site: Site) -> Finding:
     if "content-encoding" in part.headers:
         faults.append("the range is compressed")
     if part.headers.get("content-md5") != whole:
-        faults.append("the range does not have the Content-MD5 of the whole text")
+        faults.append("the answer's Content-MD5 is not the MD5 of the whole text")
     return judged(faults, "the range is not compressed, and has the MD5 of the whole text")
 
 
@@ -430,10 +440,14 @@ def compressed_type(site: Site) -> Finding:
     own = works(site.oss(key, "GET", "gzip/a", sent=gzip), "the download with an encoding")
     faults = []
     if asked.headers.get("content-encoding") != "gzip":
-        faults.append("OSS decides by the stored type, not by the type of the answer")
+        faults.append("OSS compresses by the stored type, not by the content type of the answer")
     if own.headers.get("content-encoding") != "conform":
         faults.append("an object that was stored with an encoding is compressed")
-    return judged(faults, "OSS decides by the type of the answer, and keeps a stored encoding")
+    return judged(
+        faults,
+        "OSS compresses by the content type of the answer, and does not compress an object that "
+        "has a Content-Encoding",
+    )
 
 
 def appendable_copy(site: Site) -> Finding:

@@ -15,12 +15,12 @@ def resource_case(site: Site) -> Finding:
     """PUT to case/… in a session with a policy for Case/…
 
     If OSS answers AccessDenied, RAM distinguishes upper and lower case in resources. If OSS stores
-    the object, RAM ignores the case.
+    the object, RAM treats upper and lower case as equal.
     """
     key = site.session(allow(site, "PutObject", "Case/*"))
     works(
         site.oss(key, "PUT", "Case/a", body=TEXT),
-        "an upload of a key that is spelt as in the policy",
+        "an upload to Case/ under a policy for Case/",
     )
     answer = site.oss(key, "PUT", "case/a", body=TEXT)
     return _denied(answer, "an upload to case/ under a policy for Case/")
@@ -29,8 +29,8 @@ def resource_case(site: Site) -> Finding:
 def policy_variable(site: Site) -> Finding:
     """PUT a key that contains ${acs:AccessId}, in a session whose policy has the same text.
 
-    If OSS stores the object, RAM takes the text literally. If OSS or STS refuses, the text has a
-    special meaning.
+    If OSS stores the object, the text has no special meaning for RAM. If OSS or STS refuses the
+    request, the text has a special meaning.
     """
     name = "variable/${acs:AccessId}/a"
     plain = site.session(allow(site, "PutObject", "variable/*"))
@@ -43,7 +43,7 @@ def policy_variable(site: Site) -> Finding:
 
 
 def absent_condition_key(site: Site) -> Finding:
-    """PUT under a policy with the condition that oss:Prefix is not like "x".
+    """PUT under a policy with this condition: oss:Prefix must not match "x" (StringNotLike).
 
     A PUT has no oss:Prefix. If OSS answers AccessDenied, a condition on a missing key is false. If
     OSS stores the object, StringNotLike on a missing key is true.
@@ -70,14 +70,14 @@ def sts_statuses(site: Site) -> Finding:
     }
     faults = []
     for code, answer in answers.items():
-        # A longer code like "MissingParameter.RoleArn" counts as the same code.
+        # The answer may have a longer code: "MissingParameter.RoleArn" for "MissingParameter".
         if answer.status != 400 or not answer.code.startswith(code):
             faults.append(f"{code} was expected, but the answer was {answer}")
     return judged(faults, "each call got 400")
 
 
 def plain_http(site: Site) -> Finding:
-    """GET /health of the function by its https:// URL, and then by http://.
+    """Send GET /health to the function over https://, and then over http://.
 
     If the function itself answers the second request, it also accepts plain HTTP.
     """
@@ -115,14 +115,15 @@ def platform_cors(site: Site) -> Finding:
 def empty_variables(site: Site) -> Finding:
     """GET /health of a function that s.yaml or template.yml deployed. Both set empty variables.
 
-    If the answer is 200, an empty variable counts as not set. If the answer is 500, it names a
-    variable that arrived with another value, like "null".
+    If the answer is 200, the function treats an empty variable as not set. An answer of
+    500 names a variable that was deployed with an empty value, but has another value in the
+    function.
     """
     return _healthy(site.function("GET", "/health"))
 
 
 def preinstalled(site: Site) -> Finding:
-    """GET / of a function that template.yml deployed. Its code does not contain the STS SDK.
+    """GET / of a function that template.yml deployed. The function's code lacks the STS SDK.
 
     A token or a refusal by STS shows that the runtime has the SDK. An answer that is not from the
     function shows that the function could not start.
@@ -140,7 +141,7 @@ def byte_code(site: Site) -> Finding:
     """GET /health of a function that was deployed with byte code.
 
     ByteCode in the answer says whether the byte code is at the path at which the platform's Python
-    looks for it. Python then uses the byte code without checking the source.
+    looks for it. If ByteCode is true, Python uses the byte code, and does not check the source.
     """
     answer = site.function("GET", "/health")
     said = token_of(answer).get("ByteCode")
@@ -150,7 +151,7 @@ def byte_code(site: Site) -> Finding:
 
 
 def session_hours(site: Site) -> Finding:
-    """GET /?duration=7200. A token shows that the function's role may begin sessions of two
+    """GET /?duration=7200. If the answer is a token, the function's role may begin sessions of two
     hours."""
     answer = site.function("GET", "/", query={"duration": "7200"})
     members = token_of(answer)
@@ -181,11 +182,11 @@ def internal_endpoint(site: Site) -> Finding:
 
 
 def platform_headers(site: Site) -> Finding:
-    """GET / with an invalid key in headers x-fc-access-key-*, and without these headers.
+    """Send GET / twice: with an invalid key in headers x-fc-access-key-*, and without them.
 
     If both requests get a token, a custom runtime sees only the platform's own headers. If only the
-    request without these headers gets a token, a client's headers reach the function. The function
-    then signs with the client's key.
+    request without these headers gets a token, the function has received the client's headers, and
+    has signed with the invalid key from these headers.
     """
     if token_of(site.function("GET", "/")).get("StatusCode") != 200:
         raise NotTried("the function gives no token; for AUTH=jwt, set LOGIN")

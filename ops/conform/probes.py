@@ -11,7 +11,7 @@ from ops.conform.site import Site
 from ops.conform.verdicts import Finding
 
 Probe = Callable[[Site], Finding]
-"""A function that tests one assumption. It raises NotTried and OverBudget."""
+"""A function that tests one assumption. It may raise NotTried or OverBudget."""
 
 PROBES: Mapping[str, Probe] = {
     probe.__name__: probe

@@ -44,7 +44,7 @@ def introduction() -> str:
 
 
 def _read() -> dict[str, Any]:
-    # Python 3.10 has no tomllib; pytest and mypy install tomli there.
+    # Python 3.10 has no tomllib. There, tomli is installed, because pytest and mypy need it.
     toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     read: dict[str, Any] = toml.loads(FILE.read_text(encoding="utf-8"))
     return read

@@ -66,8 +66,8 @@ def _cleaned_up(site: Site) -> list[str]:
         left += _fault(f"a multipart upload of {key}", abort)
     if not site.written:
         return left
-    # The listing of the prefix lacks keys outside of the prefix, and XML cannot hold unprintable
-    # characters. Therefore these keys are deleted one by one.
+    # Two kinds of keys are deleted one by one: keys outside of the prefix, which a listing of the
+    # prefix does not show, and keys with unprintable characters, which XML cannot hold.
     apart = [key for key in site.written if not (_is_below(site, key) and key.isprintable())]
     left += _deleted(site, apart)
     together = [key for key in site.written if key not in apart]
@@ -82,9 +82,9 @@ def _cleaned_up(site: Site) -> list[str]:
         return answer
 
     unseen = _fault(f"objects under {site.prefix}, which could not be listed", look)
-    # Only our own keys are deleted, even if the listing shows other keys. If the request that
-    # deletes all keys failed, one key may be the cause, so each key is deleted by a request of its
-    # own.
+    # Only objects under our own prefix are deleted, even if the listing shows other objects. If the
+    # request that deletes all keys failed, one key may be the cause, so each key is deleted by a
+    # request of its own.
     again = together if unseen and fault else [key for key in listed if _is_below(site, key)]
     return [*left, *unseen, *_deleted(site, again)]
 
@@ -110,7 +110,8 @@ def _deleted_together(site: Site, keys: Iterable[str]) -> list[str]:
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
-    """Return one line that says why something may be left, or no line if the request succeeded."""
+    """If the request to delete failed, return one line with the reason, because something may be
+    left in the bucket. Otherwise return no line."""
     try:
         answer = ask()
     except NotTried as reason:

@@ -46,7 +46,7 @@ class Reply(NamedTuple):
 
 
 class Site:
-    """The account, with methods that send the requests of the probes.
+    """The account on which the probes run. Its methods send the requests of the probes.
 
     Every request may raise OverBudget. A request to STS or OSS raises NotTried if no answer came,
     or if the service is busy.
@@ -60,14 +60,16 @@ class Site:
         self.written: dict[str, None] = {}
         """The full keys of objects that may exist, in the order of the requests."""
         self.uploads: dict[str, str] = {}
-        """Multipart uploads that may be open: the full key for each upload id."""
+        """Multipart uploads that may be open: this dict maps each upload id to an object's full
+        key."""
         self.unanswered: list[str] = []
         """Requests that got no answer. Their result may still appear."""
         self.secrets: set[str] = set()
         """Secrets of all sessions. No transcript may contain them."""
 
     def may_write(self, key: str) -> str:
-        """Note that an object may exist, and return its full key, which contains `mark`."""
+        """Return the full key of an object, which contains `mark`. Record that this object may
+        exist."""
         whole = key if self.mark in key else self.prefix + key
         self.written[whole] = None
         return whole
@@ -201,9 +203,10 @@ class Site:
         file_type: str = "text/plain",
         version: str = "V4",
     ) -> Answer:
-        """Send a PostObject that is signed with V1, or with V4 and its documented conditions.
+        """Send a form (PostObject) that is signed with V1 or V4.
 
-        The version "V4 unbound" leaves out these conditions.
+        The policy of a V4 form has the conditions that the vendor documents for V4. With the
+        version "V4 unbound", the form is signed with V4, but its policy lacks these conditions.
         """
         whole = self._whole("PUT", name)
         signer = Signer.at(time.time(), key, self.account.region)
@@ -240,7 +243,7 @@ class Site:
     def _asked(self, asked: str, endpoint: Endpoint, call: Call, writes: str = "") -> Answer:
         """Send the request. `writes` is the full key that the request creates.
 
-        For a multipart upload, _UPLOAD stands before the key.
+        If the request starts a multipart upload, `writes` is _UPLOAD, followed by the full key.
         """
         address = Address(endpoint.scheme, endpoint.host, endpoint.port, "")
         # The request is noted before it is sent, because the run may be interrupted after that.
@@ -256,7 +259,8 @@ class Site:
         if answer.status or not writes:
             self.unanswered.remove(writes)
         if answer.status in _BUSY or answer.code.startswith("Throttling"):
-            # A fault of the network or a busy service says nothing about the assumption.
+            # If the network failed or the service was busy, the answer neither confirms nor refutes
+            # the assumption.
             raise NotTried(f"{asked}: {answer}")
         return answer
 
@@ -323,7 +327,8 @@ def _signed_query(
     headers: Mapping[str, str],
     additional: list[str],
 ) -> str:
-    """Return the query of a URL that is signed with V4. The header names are in lower case."""
+    """Return the query of a URL that is signed with V4 (vendor documentation). The header names are
+    in lower case."""
     parameters = {
         **query,
         "x-oss-signature-version": ALGORITHM,

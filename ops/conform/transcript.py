@@ -1,4 +1,5 @@
-"""The transcript: requests and answers, without secrets and names of the account.
+"""Makes the transcript of a run: its requests and answers, without secrets and without names that
+belong to the account.
 
 Keys, tokens, logins and signatures are never noted (exchanges.py). If an answer quotes one of
 these secrets, the secret is masked here. The bucket, the account's id, the role, the folders and

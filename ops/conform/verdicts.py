@@ -1,4 +1,5 @@
-"""The result of a probe: confirmed, refuted, or not tried, with the reason."""
+"""The result of a probe: the assumption is confirmed or refuted, or it was not tried. Each result
+has its reason."""
 
 from __future__ import annotations
 

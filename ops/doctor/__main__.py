@@ -18,7 +18,7 @@ def main() -> int:
         print(where)
         return 1
     print("After the deploy, check it with `make smoke URL=…` (if AUTH=jwt, add CALLER=alice).")
-    print("Measure its cold start with `make measure-cold URL=…`.")
+    print("Measure the function's cold start with `make measure-cold URL=…`.")
     return 0
 
 

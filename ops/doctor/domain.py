@@ -39,7 +39,7 @@ _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}")
 _FETCHED = ("http://", "https://", "oss://")
 """The beginnings of addresses that the component fetches (seen in its source). Other values are
-paths."""
+paths or PEM text."""
 _CERTIFICATE_LINE, _KEY_LINE = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 _LONGEST_SHOWN = 60
 """The longest path that is shown. A longer value may be the text of a key, given by mistake."""
@@ -147,7 +147,8 @@ def _certificates(data: bytes) -> list[x509.Certificate]:
         raise _Wrong("holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     try:
         found = x509.load_pem_x509_certificates(data)
-        # This parses the issuer and the subject, so that a fault is found here and not later.
+        # The library parses the issuer and the subject only when they are read. Reading them here
+        # finds their faults at once.
         found[0].issuer.public_bytes()
         found[0].subject.public_bytes()
     except (ValueError, x509.InvalidVersion):

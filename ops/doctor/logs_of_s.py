@@ -24,10 +24,11 @@ MAX_ENTRIES = 20_000
 """The largest number of files and folders to look at. `s` makes a folder with three files for each
 run."""
 MAX_BYTES, MAX_FILE_BYTES = 32 * 1024 * 1024, 8 * 1024 * 1024
-"""The limits for all files and for one file. Only both ends of a larger file are read."""
+"""The limits for all files and for one file. Only the beginning and the end of a larger file are
+read."""
 SHORTEST_SECRET = 16
-"""In bytes. The check does not search for shorter secrets, because a log may contain them by
-chance, and the function refuses them."""
+"""In bytes. The check does not search for shorter secrets, because a log may contain such a short
+text by chance. The function refuses secrets that are so short."""
 
 _SECRETS = (v.JWT_SECRET, v.CALLBACK_SECRET, v.UPLOAD_HOOK_SECRET, v.MULTIPART_SECRET)
 _KEY_LINE = b"PRIVATE KEY-----"
@@ -39,8 +40,8 @@ class _Log(NamedTuple):
 
 
 def logs_of_s(patient: Patient) -> Finding:
-    """Report which secrets are in the logs, and in how many files. It shows no secret, and follows
-    no link."""
+    """Report which secrets are in the logs, and in how many files. The report contains no
+    secret. Links are not followed."""
     folder = home_of(patient.shell) / "logs"
     user = Path(patient.shell.get("HOME") or "/")
     name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)
@@ -64,12 +65,12 @@ def logs_of_s(patient: Patient) -> Finding:
     return warned(
         f"{', '.join(found)} of the files of {name}. Remove these files with `s clean --logs`, "
         "and prevent new ones with `s set log disable`. Replace every secret that others could "
-        f"read there. This check {looked}"
+        f"read in these files. This check {looked}"
     )
 
 
 class _Looked:
-    """The amount that was read, and the number of files in which each secret was found."""
+    """How many files and bytes were read, and in how many of the files each secret was found."""
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
@@ -136,11 +137,12 @@ def _parts(path: str) -> Iterator[bytes]:
 
 
 def _wanted(variables: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
-    """Return the bytes to search for, by their description. They are not patterns."""
+    """Return the byte strings to search for. The key of each entry is the name that a report shows.
+    The byte strings are plain text, not regular expressions."""
     wanted: dict[str, tuple[bytes, ...]] = {"a private key": (_KEY_LINE,)}
     for variable in _SECRETS:
         parts = [part.strip() for part in variables.get(variable.name, "").split(",")]
-        # A log may also have a secret with the escapes of JSON.
+        # In a log, a secret may be part of a JSON text, which escapes some characters.
         quoted = [
             json.dumps(part, ensure_ascii=only)[1:-1] for part in parts for only in (True, False)
         ]

@@ -13,7 +13,8 @@ from ops.smoke import contract, wire
 
 
 def python(patient: Patient) -> Finding:
-    """The Python version that runs this check. The deployed function uses its own version."""
+    """The version of the Python that runs this check. The deployed function runs on the Python of
+    its runtime."""
     version = ".".join(map(str, patient.python))
     if patient.python < (3, 10):
         return failed(f"{version}: must be 3.10 or newer")

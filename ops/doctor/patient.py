@@ -1,7 +1,7 @@
-"""The variables that a deploy would pass to the function, with their faults.
+"""The variables that a deploy would pass to the function, and what is wrong with them.
 
-The values come from the environment, then from .env, then from the defaults, which are the same in
-s.yaml. The function's own code (token_service/settings) checks the values.
+The values come from the environment, then from .env, then from the defaults. The function and
+s.yaml have the same defaults. The function's own code (token_service/settings) checks the values.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from token_service.settings.variables import VARIABLES
 DEFAULT_REGION = "cn-hangzhou"
 """The region that s.yaml uses if REGION is not set."""
 LOGINS = ("AUTH", "JWT_")
-"""The beginnings of the names of the variables for logins."""
+"""The names of all variables for logins begin with one of these texts."""
 _RUN_BY_S = "serverless_devs_traceid"
 """`s` sets this variable for the programs that it runs (seen in the CLI)."""
 _PLATFORM = ("ALIBABA_CLOUD_", "FC_")
-"""The beginnings of the names of the variables that Function Compute itself sets."""
+"""Function Compute itself sets the variables whose names begin with one of these texts."""
 DEPLOYED = frozenset(v.name for v in VARIABLES if not v.name.startswith(_PLATFORM))
 """The function's variables that a deploy sets."""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """The environment of this shell, and the variables that a deploy would set."""
+    """`shell` is the environment of this shell. `variables` are the variables that a deploy would
+    set."""
 
     shell: Mapping[str, str]
     variables: Mapping[str, str] = field(repr=False)
     """The variables that are not empty. s.yaml also treats an empty variable as not set."""
     loaded: Loaded = field(repr=False)
     left_to_s_yaml: frozenset[str]
-    """Variables that are not set, because s.yaml derives them from the account's id."""
+    """Variables that the operator left out. s.yaml derives their values from the account's id."""
     settings: Settings
     """The settings. A wrong variable is replaced by a valid value."""
     faults: Mapping[str, str]
@@ -49,11 +50,11 @@ class Patient:
 
     @property
     def is_under_s(self) -> bool:
-        """Whether `s deploy` runs this, before the build."""
+        """Whether `s deploy` has started this `make doctor`, which it does before the build."""
         return bool(self.shell.get(_RUN_BY_S))
 
     def faults_of(self, *beginnings: str) -> list[str]:
-        """Return the faults of the variables whose names begin with one of these texts."""
+        """Return what is wrong with the variables whose names begin with one of `beginnings`."""
         return [text for name, text in self.faults.items() if name.startswith(beginnings)]
 
 
@@ -63,7 +64,7 @@ def read(shell: Mapping[str, str], folder: Path) -> Patient:
     variables = {name: value for name, value in loaded.variables.items() if value}
     left = frozenset[str]()
     if (folder / "s.yaml").exists():
-        # s.yaml derives the role's name from the account's id. That id is not known here.
+        # s.yaml derives the role's name from the account's id, which is not known here.
         left = frozenset({"ROLE_ARN"} - variables.keys())
         variables.setdefault("REGION", DEFAULT_REGION)
     # The platform will set FC_REGION to the region of the deploy.

@@ -49,8 +49,8 @@ def _is_packed(name: str) -> bool:
 
 
 def roles(patient: Patient) -> Finding:
-    """The rights that the two roles need. The operator compares them with the roles, which this
-    check cannot read."""
+    """The rights that the two roles need. This check cannot read the roles. So the operator has to
+    compare the roles with these rights."""
     settings, variables = patient.settings, patient.variables
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
         return skipped("not known: the bucket or a policy is wrong")

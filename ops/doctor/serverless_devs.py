@@ -58,10 +58,11 @@ def cli(patient: Patient) -> Finding:
 
 
 def access(patient: Patient) -> Finding:
-    """Whether `s` has a key: in the environment, in .env or as an alias of access.yaml.
+    """Report whether `s` has an AccessKey: in the environment, .env, or an alias of access.yaml.
 
-    All three places were seen in the CLI. This check never fails, because without a key `s` stops
-    at once, `s deploy -a` names another key, and other ways to deploy need no key.
+    We saw that the real CLI reads the key from these three places. This check never fails, because
+    a deploy may work without this key: `s deploy -a` names another key, and other ways to deploy
+    need no key. `s` itself stops at once if it has no key.
     """
     if patient.is_under_s:
         return passed("`s` has a key, since it runs this check")
@@ -88,7 +89,7 @@ def rights_of_key(patient: Patient) -> Finding:
     if _program(patient) is None and not patient.is_under_s:
         return skipped("there is no `s`")
     try:
-        # A function name that contains * would list rights for other functions.
+        # If the function's name contained *, the listed rights would cover other functions too.
         Reader(patient.variables).read(roles.NAME)
         Reader(patient.variables).optional(roles.FUNCTION_ROLE, "")
     except Misconfiguration as error:
@@ -101,7 +102,8 @@ def _program(patient: Patient) -> str | None:
 
 
 def home_of(shell: Mapping[str, str]) -> Path:
-    """Return the folder where `s` keeps its data: ~/.s, or the folder that its settings name."""
+    """Return the folder where `s` keeps its data: ~/.s, or the folder that its settings name (seen
+    in the CLI)."""
     above = shell.get("serverless_devs_config_home") or shell.get("HOME") or Path.home()
     home = Path(above, ".s")
     try:
@@ -112,8 +114,8 @@ def home_of(shell: Mapping[str, str]) -> Path:
 
 
 def env_file(patient: Patient) -> Finding:
-    """Which values of .env change before the function gets them. A comment after a blank is not a
-    fault."""
+    """Report the values of .env that `s` would cut or change. The function would get the changed
+    value. A comment after a blank is not a fault."""
     loaded = patient.loaded
     if loaded.path is None:
         return passed("there is no .env")

@@ -1,4 +1,4 @@
-"""Checks the function's other variables, and all of them together."""
+"""Checks the variables that no other module here checks, and the size of all variables."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from token_service import warnings
 from token_service.settings.values import ROUTE_WORDS
 
 SURE_INSTANCES = 100
-"""The instances that an account may have in a region. The vendor's pages also name 300."""
+"""The number of instances that an account may have in a region. The vendor also names 300."""
 MAX_VARIABLES_BYTES = 4096
 """The limit for the names and values of all variables of a function (vendor documentation)."""
 
 
 def names(patient: Patient) -> Finding:
-    """Names that nothing reads and that look like the misspelt name of one of our variables."""
+    """Looks for variables that nothing reads, with names that resemble names of our variables."""
     faults, others = list[str](), list[str]()
     for name, meant in misspelt.find(patient.loaded.variables):
         where = ".env" if name in patient.loaded.names else "the environment"
@@ -53,10 +53,10 @@ def instances(patient: Patient) -> Finding:
         )
     return warned(
         f"{name}={number}: one page of the vendor allows {SURE_INSTANCES} instances for all "
-        "functions of an account in a region together, another page 300. Which number is right "
-        "is not verified on the real cloud (assumption 81). If the quota is less than "
-        "MAX_INSTANCES, `s deploy` fails and sets no limit on instances, so look up the quota in "
-        "the console first"
+        "functions of an account in a region together, and another page allows 300. Which "
+        "page is right, is not verified on the real cloud (assumption 81). If the quota is less "
+        "than MAX_INSTANCES, `s deploy` fails and sets no limit on instances, so look up the "
+        "quota in the console first"
     )
 
 
@@ -75,7 +75,7 @@ def overwriting(patient: Patient) -> Finding:
 
 
 def upload_limits(patient: Patient) -> Finding:
-    """Whether there are upload limits that tokens can bypass."""
+    """Whether upload limits are set, and a client with a token can bypass them."""
     settings = patient.settings
     if settings.has_unbound_tokens:
         return warned(warnings.UNBOUND)
@@ -84,7 +84,7 @@ def upload_limits(patient: Patient) -> Finding:
 
 
 def others(patient: Patient) -> Finding:
-    """The faults of the variables that no other check covers."""
+    """What is wrong with the variables that have no check of their own."""
     apart = (
         *("OSS_", "FC_REGION", "ROLE_ARN", "BUCKET_NAME", "OBJECT_PREFIX", "POLICY_"),
         *("CALLER_", "OVERWRITE"),

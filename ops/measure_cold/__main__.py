@@ -12,8 +12,8 @@ from ops.smoke.options import UsageError
 
 
 def main() -> int:
-    """Measure and print. Returns 0, 1 if nothing was measured or an argument is wrong, or 130 after
-    Ctrl-C."""
+    """Measure and print. Returns 0 after a measurement, 1 if nothing was measured or an argument is
+    wrong, and 130 after Ctrl-C."""
     try:
         plan = read_plan(dotenv.environment("measure-cold"))
     except UsageError as error:

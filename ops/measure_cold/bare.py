@@ -2,8 +2,8 @@
 
 Deploy this file by hand as `index.py`, with the handler `index.handler`, and with the runtime, vCPU
 and memory of the token function (docs/sizing.md). It needs no role and no variables. It answers how
-old its process was when this file was imported, in milliseconds. That is how long the start
-of the runtime took.
+many milliseconds passed between the start of its process and the import of this file. The runtime
+needs this time to start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Sends the calls, and records the time and the platform's headers of each call.
 
-The platform's headers are used if the answer has them. Whether an HTTP trigger sends them is not
-verified on the real cloud (assumption 71).
+The platform may add headers about the call to its answer. This module uses these headers if the
+answer has them. It is not verified on the real cloud (assumption 71) that an HTTP trigger sends
+these headers.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from ops.smoke.contract import Document, NotADocument
 from ops.smoke.wire import Address, Call, NoAnswer, Reply, Send
 
 COLD_OVER_SECONDS = 0.15
-"""A call is cold if it took this much longer than a warm call for a new token, and at least twice
-as long."""
+"""A call is cold if it took more than this many seconds longer than a warm call for a new token,
+and more than twice as long as that warm call."""
 TOGETHER, IDLE, NEW, AGAIN = "together", "after idling", "a new token", "served again"
 _LOG = {"X-Fc-Log-Type": "Tail"}
 """This header makes the platform return the last 4 KB of this call's log (vendor documentation)."""
@@ -41,7 +42,7 @@ class Seen:
     """The time of the handler as the platform measures it."""
     sts_seconds: float | None = None
     process_seconds: float | None = None
-    """The time from the start of the bare function's process to its import."""
+    """The time from the start of the bare function's process until its module is imported."""
 
 
 @dataclass
@@ -141,7 +142,7 @@ def _seen(kind: str, send: Send, asked: Call) -> Seen:
 
 
 def _read(reply: Reply) -> tuple[Document, str]:
-    """Return the answer, and the reason why it cannot be measured ("" if it can)."""
+    """Return the answer, and why the call cannot be measured ("" if it can be measured)."""
     try:
         document = contract.read(reply)
     except NotADocument as error:

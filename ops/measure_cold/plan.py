@@ -73,7 +73,7 @@ def announced(plan: Plan) -> Iterator[str]:
         first = f"{plan.tries} at the same moment, so each call may need its own instance"
     else:
         minutes = plan.idle_seconds / 60
-        first = f"{plan.tries}, each after {minutes:g} minutes without a call from here"
+        first = f"{plan.tries}, each after {minutes:g} minutes without a call of this tool"
     yield f"  {plan.calls} calls{each}: {first}; then {WARM_CALLS}, one after another."
     if plan.idle_seconds is not None:
         whole = plan.tries * plan.idle_seconds / 60

@@ -34,7 +34,7 @@ def lines(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
 
 def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
     connections = [one.connect_seconds for one in own.answered]
-    yield _time("connection", connections, "DNS, TCP and TLS; not in the times below")
+    yield _time("connection", connections, "DNS, TCP and TLS, which the times below do not include")
     warm = [one for one in (own.warm(NEW), own.warm(AGAIN)) if one is not None]
     if plan.route == "/":
         yield from (_time(f"warm, {one.kind}", [one.seconds]) for one in warm)
@@ -46,12 +46,14 @@ def _times(plan: Plan, own: Series, bare: Series) -> Iterator[str]:
 
 
 def _parts(own: Series, bare: Series) -> Iterator[str]:
-    """Yield lines with the known parts of the extra time that a cold call takes."""
+    """Yield lines that split the additional time of a cold call into its parts, as far as these
+    could be measured."""
     rest, first = _extra(own), _first_call(own)
     names = ["platform", "runtime", "import", "first call"]
     yield _time("  of this, the cold start", [rest], "longer than a warm call of the same kind")
     if bare.cold():
-        # The platform may start a runtime in advance. Its process is then older than the call.
+        # The platform may start a runtime before the call arrives. The process of such a runtime
+        # is older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
         platform = _extra(bare)
         runtime = min(median(starts), platform) if starts else 0.0
@@ -66,7 +68,7 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
         yield _time(f"    {_joined(names[:-1])}", [rest - first])
         yield _time("    first call", [first], "as the platform measures it")
     else:
-        yield _time(f"    {_joined(names)}", [rest], "the platform does not separate them")
+        yield _time(f"    {_joined(names)}", [rest], "there are no separate times of these parts")
     if not bare.calls:
         yield "Set BARE=https://… to measure platform and runtime separately (docs/sizing.md)."
 
@@ -78,7 +80,8 @@ def _extra(series: Series) -> float:
 
 
 def _first_call(own: Series) -> float | None:
-    """Return how much longer the handler itself took in cold calls, or None if it is unknown."""
+    """Return how many seconds longer the handler took in cold calls than in a warm call. The
+    platform measures these times. Return None if the platform does not report them."""
     warm = own.warm()
     cold = [one.invocation_seconds for one in own.cold() if one.invocation_seconds is not None]
     if not cold or warm is None or warm.invocation_seconds is None:
@@ -112,7 +115,7 @@ def _none_was_cold(plan: Plan) -> Iterator[str]:
         return
     yield "No call was cold: each of them reached an existing instance. To reach new instances:"
     yield "- With CALLS=20, more calls come at one moment than instances exist (built-in runtime)."
-    yield "- HOW=idle waits until all instances are released. No other calls may come meanwhile."
+    yield "- HOW=idle waits until all instances are released. Send no other calls in this time."
     yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
     yield "  instances are new. Then run `make measure-cold` again at once."
 

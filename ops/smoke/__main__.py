@@ -10,8 +10,8 @@ from ops.smoke.options import UsageError, read_options
 
 
 def main() -> int:
-    """Check the function at URL. Returns 0, 1 if a line says FAIL or an argument is wrong, or 130
-    after Ctrl-C."""
+    """Check the function at URL. Returns 1 if a line says FAIL or an argument is wrong, 130 after
+    Ctrl-C, and otherwise 0."""
     try:
         options = read_options(dotenv.environment("smoke"))
     except UsageError as error:

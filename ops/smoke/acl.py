@@ -2,8 +2,8 @@
 it without a signature, and makes it private again.
 
 An upload may have the header x-oss-object-acl. The vendor's table of PutObject's permissions
-requires only oss:PutObject. Whether OSS requires more is not verified on the real OSS (assumption
-1). The bucket's BlockPublicAccess prevents public objects in any case. The object contains one
+requires only oss:PutObject. It is not verified on the real OSS (assumption 1) whether OSS requires
+more. The bucket's BlockPublicAccess prevents public objects in any case. The object contains one
 fixed text. The object is always made private again, even after Ctrl-C. Only SIGKILL can leave the
 object public without a message.
 """
@@ -34,7 +34,7 @@ from token_service.settings.values import AccessKey
 NAME = "smoke-test-acl-"
 CONTENT = b"Written by `make smoke UPLOAD=1 ACL=1`; it can be deleted.\n"
 NAMES = ("public object", "private again", "its clean-up")
-"""The names of the table's lines."""
+"""The names of the lines that this check adds to the table."""
 
 _ACL = "x-oss-object-acl"
 _GONE = "NoSuchKey"
@@ -42,17 +42,17 @@ _GONE = "NoSuchKey"
 
 @dataclass
 class Trial:
-    """One object, and three ways to use its bucket: with the token, with the operator's own key,
-    and without a signature."""
+    """The check uses one object. Its requests are signed with the token, signed with the operator's
+    own key, or not signed."""
 
     key: str
     bucket: oss2.Bucket
     own: oss2.Bucket | None
-    """The bucket with the operator's own key, or None without this key."""
+    """The bucket with the operator's own key, or None if the operator gave no key."""
     everybody: oss2.Bucket
     """The bucket without a signature."""
     version: str = ""
-    """The version of the public object in a bucket with versioning, or "" in other buckets."""
+    """The version of the public object, or "" if the bucket does not keep versions."""
     is_gone: bool = False
     """Whether OSS has answered that the object does not exist."""
 
@@ -160,8 +160,8 @@ def _taken_back(trial: Trial) -> Finding:
 def _look(trial: Trial) -> str | None:
     """Return OSS's code if the object cannot be read without a signature, or None if it can.
 
-    It checks the object, and also the version that was public. OSS keeps this version if the object
-    is overwritten.
+    It checks the object, and also the version that was public, because OSS keeps this version if
+    the object is overwritten.
     """
     # Read at the address that oss2 makes, because oss2 uploaded the object there.
     parts = urlsplit(trial.everybody.sign_url("GET", trial.key, 60, slash_safe=True))
@@ -185,8 +185,8 @@ def _look(trial: Trial) -> str | None:
 
 @contextmanager
 def _signals_held_back() -> Iterator[list[int]]:
-    """Delay SIGINT, SIGTERM and SIGHUP until the block has ended. Yields the list of the signals
-    that came."""
+    """Delay SIGINT, SIGTERM and SIGHUP until the block has ended. Yields a list that gets the
+    number of each delayed signal."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         # Only the main thread handles signals.

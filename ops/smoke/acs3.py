@@ -2,8 +2,8 @@
 
 The vendor documents the format ("request structure and signature", V3). Another page has the rules
 for triggers ("configure signature authentication for HTTP triggers"). Only the headers x-acs-date
-and x-acs-security-token are signed. Only temporary keys have the second header. The body's hash is
-empty.
+and x-acs-security-token are signed. Only a request with a temporary key has x-acs-security-token.
+The body's hash is empty.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ops.smoke.wire import Call, NoAnswer, Reply, Send
 ANSWER_SECONDS = 5.0
 """The time limit for an answer. Android has no read timeout, and its uploads wait for the token."""
 CERTIFICATE_DAYS = 21
-"""If a certificate expires in fewer days, it should already have been renewed."""
+"""A certificate should be valid for at least this many days from now."""
 NO_SUCH_PATH = "/smoke-test-no-such-path"
 
 _NO_SIGNATURE = (
@@ -29,7 +29,7 @@ _POST_ONLY = "aliyun-fc2 sends only signed POSTs; to check this, give the trigge
 
 @dataclass
 class Session:
-    """One run: how calls are sent, and the answers so far."""
+    """One run of the smoke test: how it sends its calls, and the answers that it has so far."""
 
     options: Options
     send: Send
@@ -61,8 +61,8 @@ class Session:
         return reply
 
     def token(self) -> Reply:
-        """Return the answer to a bare GET, which has the first token. The GET is sent only once.
-        Raises NoAnswer."""
+        """Return the answer to a GET without parameters, which has the first token. Later calls of
+        this method return the same answer, and send nothing. Raises NoAnswer."""
         if self._token is None:
             self._token = self.call(headers=clients.ANDROID_HEADERS)
         return self._token
@@ -137,7 +137,7 @@ def _address(session: Session) -> Finding:
 def _connection(session: Session) -> Finding:
     try:
         if session.options.fc2 is not None:
-            # If nothing answers, aliyun-fc2 would repeat the connection for half a minute.
+            # If nothing answers, aliyun-fc2 would try to connect for half a minute.
             certificate_end = wire.reach(session.options.address)
         else:
             certificate_end = session.token().certificate_end
@@ -170,9 +170,9 @@ def _members(session: Session) -> Finding:
     document = session.document()
     if _wants_login(session):
         return failed(
-            "the function needs a login (AUTH=jwt). If its JWT_SECRET is in .env or the "
-            "environment, add CALLER=alice. If not, set LOGIN in the environment to a login from "
-            "`make login` or from your sign-in"
+            "the function needs a login (AUTH=jwt). If .env or the environment has the "
+            "function's JWT_SECRET, add CALLER=alice. If not, set LOGIN in the environment to a "
+            "login from `make login` or from your sign-in"
         )
     scope = document.get("Scope")
     where = (
@@ -204,7 +204,7 @@ def _clock(session: Session) -> Finding:
 
 
 def _now(session: Session) -> float:
-    """Return when the first token arrived, by this machine's clock."""
+    """Return the time at which the first token arrived, by this machine's clock."""
     return session.token().ended
 
 
@@ -395,7 +395,7 @@ def _signatures(region: str) -> list[Check]:
 
 
 def _wants_login(session: Session) -> bool:
-    """Whether the function refused the token because a login is missing."""
+    """Whether the function gave no token because the request had no login."""
     return _code(session) == "MissingToken" and not session.options.login
 
 
@@ -420,7 +420,8 @@ def _forgeries(login: str) -> list[tuple[str, str]]:
     if len(parts) != 3 or not all(parts):
         return []
     header, claims, signature = parts
-    # Do not alter the last letter, because some of its bits do not count.
+    # The first letter of the signature is altered. An altered last letter may mean the same bytes,
+    # because some of its bits do not count in base64.
     other = "A" if signature[0] != "A" else "B"
     unsigned = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode())
     return [

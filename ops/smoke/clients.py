@@ -1,7 +1,7 @@
 """How each client asks for a token, and the demands that only this client makes on the answer.
 
-contract.py has the demands of all clients. The behaviour of the clients was seen in runs or in
-their source. The behaviour of browsers is from the Fetch Standard.
+contract.py has the demands that all clients make. The behaviour of the clients was seen in runs or
+in their source. The behaviour of browsers is from the Fetch Standard.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IOS_HEADERS: Mapping[str, str] = {
 """The headers that NSURLSession adds. OSSAuthCredentialProvider adds no headers."""
 
 BACK_END_HEADERS: Mapping[str, str] = {"Accept-Encoding": "identity", "Connection": "close"}
-"""The headers of the plain GET that the vendor's SDKs with a `credentials_uri` send."""
+"""The vendor's SDKs with a `credentials_uri` send a plain GET with these headers."""
 
 STRANGER = "https://smoke-test.invalid"
 """An origin that nobody can have (RFC 2606)."""
@@ -52,8 +52,8 @@ def ios_faults(reply: Reply, now: float) -> list[str]:
 
 
 def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
-    """Check the answer as the vendor's Python, Java, Node and Go SDKs and the CLI do: they need
-    HTTP 200, Code and four members."""
+    """Check what the vendor's CLI and its SDKs for Python, Java, Node and Go need: the status HTTP
+    200, the member Code, and the four members of the credentials."""
     if reply.status != 200:
         return [f"HTTP {reply.status}: must be 200"]
     try:
@@ -71,8 +71,8 @@ def credentials_uri_faults(reply: Reply, now: float) -> list[str]:
 
 
 def preflight_headers(origin: str) -> dict[str, str]:
-    """Return the headers of the preflight that a browser sends before a request with a login in a
-    header."""
+    """Return the headers of a preflight. A browser sends this preflight before a request that has
+    its login in a header."""
     return {
         "Origin": origin,
         "Access-Control-Request-Method": "GET",
@@ -165,7 +165,7 @@ def _unpacked(reply: Reply) -> bytes:
     encoding = (reply.header("Content-Encoding") or "").lower()
     if encoding not in ("gzip", "deflate"):
         return reply.body
-    # With 32, zlib detects from the header whether the format is gzip or zlib.
+    # The flag 32 lets zlib detect from the header whether the format is gzip or zlib.
     return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(reply.body, 1 << 20)
 
 

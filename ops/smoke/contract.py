@@ -1,8 +1,8 @@
-"""Pure functions that check what every client demands of the token URL's answer.
+"""Pure functions that check the token URL's answer. They check what every client needs.
 
-Each function returns the faults in words, without quoting a token. clients.py has the demands of
-single clients. The facts for each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
-ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
+Each function returns the faults as text that quotes no token. If only one client demands something,
+clients.py checks it. The facts for each rule were seen in real clients: Android 2.9.20, iOS
+2.11.1, ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def read(reply: Reply) -> Document:
 
 
 def parse(body: bytes) -> Document:
-    """Read a JSON object in UTF-8. No name may occur twice, and there may be no byte order mark."""
+    """Read a JSON object in UTF-8. No name may occur twice, and the answer must not begin with a
+    byte order mark."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise NotADocument("the body begins with a byte order mark, which JSON parsers refuse")
     if body.startswith(b"\x1f\x8b"):
@@ -113,8 +114,8 @@ def token_faults(document: Document) -> list[str]:
         # Versions before 1.1.0 have no Cname.
         if not isinstance(scope.get("Cname", False), bool):
             faults.append("Scope.Cname must be true or false, because it configures SDKs")
-    # ali-oss turns the first letter of each name into lower case, and overwrites its own options
-    # with all members.
+    # ali-oss turns the first letter of each member's name into lower case. Then ali-oss copies all
+    # members over its own options.
     others = sorted(name for name in document if name not in MEMBERS)
     if others:
         named = ", ".join(repr(name[:40]) for name in others[:5])
@@ -179,7 +180,8 @@ def clock_faults(reply: Reply, document: Document) -> list[str]:
 def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
     """Return a fault with the clock skew of a server's time (unix seconds), or None if the skew is
     small."""
-    # The server's time is in whole seconds, and may be from any moment of the exchange.
+    # The server's time has no fraction of a second. The server may have read its clock at any
+    # moment between the request and the answer.
     skew = seconds - reply.began
     skew = min(skew + 1, 0) if skew < 0 else max(skew - reply.seconds, 0)
     if abs(skew) <= SKEW_SECONDS:
@@ -189,8 +191,8 @@ def skew_fault(name: str, seconds: float, reply: Reply) -> str | None:
 
 
 def failure_faults(reply: Reply, status: int) -> list[str]:
-    """Check an error answer. Its StatusCode must be `status`. Its HTTP status may be 200 or
-    `status`."""
+    """Check an error answer. StatusCode in the body must be `status`. The HTTP status must be 200
+    or `status`."""
     faults = header_faults(reply, status)
     try:
         document = read(reply)
@@ -218,7 +220,7 @@ def refusal_of(document: Document) -> str | None:
 
 
 def is_stamp(value: object) -> bool:
-    """Whether a value has exactly the form YYYY-MM-DDTHH:MM:SSZ, and is an existing time."""
+    """Whether a value has exactly the form YYYY-MM-DDTHH:MM:SSZ, and is a time that exists."""
     if not isinstance(value, str) or not re.fullmatch(_STAMP, value):
         return False
     try:
@@ -253,7 +255,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _status_fault(reply: Reply) -> str:
     if 300 <= reply.status < 400:
         return f"HTTP {reply.status}, a redirect{_host_of(reply.header('Location'))}: must be 200"
-    return f"HTTP {reply.status}: must be 200, because Android ignores the body of other answers"
+    return f"HTTP {reply.status}: must be 200, because Android ignores the body of an error"
 
 
 def _host_of(location: str | None) -> str:
@@ -286,7 +288,7 @@ def _stamp_fault(value: object) -> str:
     if re.fullmatch(_STAMP[:-1] + r"\.[0-9]+Z?", value):
         return "has a fraction of a second: iOS then fetches a new token for each request"
     if re.fullmatch(_STAMP[:-1] + r"[+-][0-9:]+", value):
-        return "has an offset, which Android ignores: it may use the token hours after it expired"
+        return "has an offset. Android ignores it, and may use the token for hours after its end"
     if re.fullmatch(_STAMP[:-1], value):
         return "lacks the Z: it must be UTC"
     return "must be exactly like 2026-11-23T03:15:11Z; Android reads other forms as 30 s from now"

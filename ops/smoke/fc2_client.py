@@ -3,10 +3,10 @@
 The package knows only the FC 2.0 API (2016-08-15, services and functions). wire.py calls a function
 on FC 3.0 over HTTPS. Version 2.5.2 has these problems, seen in its source and in runs:
 
-- If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, aliyun-fc2 repeats the call six times,
-  with half a minute between the calls, and then raises. To avoid this, only POST is used here.
-- aliyun-fc2 also repeats a refused connection six times. To avoid this, wire.reach() connects
-  first.
+- If a GET, HEAD or OPTIONS is answered with 500, 502 or 504, aliyun-fc2 sends the call six times
+  within half a minute, and then raises. To avoid these retries, only POST is used here.
+- aliyun-fc2 also tries six times to connect if the server refuses the connection. To avoid this,
+  wire.reach() connects first.
 - aliyun-fc2 logs to the root logger: API calls at ERROR with all their headers (also the security
   token), and HTTP calls at DEBUG. To avoid this, logging is switched off during a call.
 - The API calls of aliyun-fc2 raise JSONDecodeError for a 4xx that is not JSON. To avoid this,

@@ -47,7 +47,8 @@ class Options:
     acl: bool
     """Whether to try an upload with a public ACL too."""
     is_insert_only: bool
-    """Whether OVERWRITE=no is set, so a second upload of the same name must be refused."""
+    """Whether OVERWRITE=no is set. With OVERWRITE=no, a second upload of the same name must be
+    refused."""
     sign: bool
     fc2: Fc2Function | None
     key: AccessKey | None

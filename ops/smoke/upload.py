@@ -43,7 +43,8 @@ _SAYS_NOTHING_OF_POLICIES = {
     UNREACHED: "no upload reached OSS",
     CLOSED: "OSS refuses data calls at this endpoint",
 }
-"""Results of an upload after which the checks of neighbours are left out, each with the reason."""
+"""Maps results of an upload to reasons. After one of these results, access to other prefixes is not
+checked, and the table shows the reason."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Target:
 def check_upload(
     token: Document, key: AccessKey | None, *, is_insert_only: bool = False
 ) -> list[Check]:
-    """Upload twice, try prefixes that must be closed (neighbours), and clean up. Returns six lines.
-    Never raises.
+    """Upload a test object twice. Try to use prefixes that are not in the token (neighbours). Then
+    clean up. Returns six lines. Never raises.
 
     `is_insert_only`: OVERWRITE=no is set, so the second upload must be refused.
     """
@@ -110,10 +111,11 @@ def check_upload(
 
 
 def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
-    """Return prefixes that a token for `prefix` must not open.
+    """Return prefixes to which a token for `prefix` must give no access.
 
-    These are a sibling folder, a prefix with the same beginning, and the root of the bucket. A
-    policy without the last slash would open the prefix with the same beginning.
+    These are a sibling folder, a longer prefix with the same beginning, and the root of the bucket.
+    If a policy lacks the last slash of `prefix`, the policy also gives access to the longer
+    prefix.
     """
     parent, _, _ = prefix.rstrip("/").rpartition("/")
     above = f"{parent}/" if parent else ""
@@ -138,7 +140,7 @@ def _upload(target: Target, key: str, refusal: str | None) -> Finding:
 
 
 def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) -> Finding:
-    """Upload again with the object key that was just written."""
+    """Try to replace an object that this run has just uploaded, by a second upload with its key."""
     if not written:
         return skipped("nothing was written")
     refusal = refusal_of(partial(bucket.put_object, written[0], CONTENT))
@@ -155,8 +157,8 @@ def _overwrite(bucket: oss2.Bucket, written: list[str], is_insert_only: bool) ->
 
 
 def _unreached(target: Target) -> str:
-    """Say why OSS cannot be reached and what to do. It opens one more connection, without sending
-    anything."""
+    """Say why OSS cannot be reached and what to do. To find the reason, this opens one more
+    connection to OSS, but sends no request."""
     parts = urlsplit(target.endpoint)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     if not target.is_cname and not is_path_style(Endpoint(parts.scheme, host, port)):
@@ -197,7 +199,7 @@ def _write(bucket: oss2.Bucket, target: Target, mark: str, written: list[str]) -
 def _read(bucket: oss2.Bucket, target: Target, mark: str) -> Finding:
     faults = []
     for prefix in neighbours(target.prefix, mark):
-        # The object may not exist, so OSS could also answer "not found".
+        # If the object does not exist, OSS could also answer "not found".
         key = f"{prefix}{mark}.txt"
         refusal = refusal_of(partial(bucket.get_object, key))
         faults += _faults(refusal, f"the token may read {key}")
@@ -251,8 +253,8 @@ def refusal_of(use: Callable[[], object]) -> str | None:
 
 
 def _faults(refusal: str | None, opened: str) -> list[str]:
-    """Return the faults of an access that must be denied. Only AccessDenied is a refusal by a
-    policy. NoSuchKey means that the access was allowed."""
+    """Return what is wrong if a policy did not deny an access. Only AccessDenied is a refusal by a
+    policy. NoSuchKey means that the policy allowed the access, but the object does not exist."""
     if refusal == DENIED:
         return []
     if refusal in (None, "NoSuchKey"):

@@ -19,8 +19,8 @@ from urllib.parse import quote, urlencode
 from token_service.settings.values import Endpoint
 
 GIVE_UP_SECONDS = 10.0
-"""The time limit for a whole exchange. It is twice the limit for an answer, so that a late answer
-still arrives."""
+"""The time limit for a whole exchange. It is twice as long as an answer may take, so that a late
+answer is still received and reported."""
 LOOK_UP_SECONDS = 3.0  # time limit for looking up a name in DNS; our own choice
 MAX_ANSWER_BYTES = 1024 * 1024  # the limit for one answer
 UNRESOLVED = "the name cannot be resolved"
@@ -77,7 +77,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer exactly as it came. The body is not decompressed.
+    """An HTTP answer, unchanged. The body is not decompressed.
 
     `began` is the start in unix seconds, by this machine's clock. `seconds` is the time of the
     whole exchange, and `connect_seconds` is the time before the request was sent. `certificate_end`
@@ -163,7 +163,7 @@ def reach(address: Address) -> float | None:
 
 
 def unresolved(host: str) -> str:
-    """Return the reason why a name is not found, or "". It takes at most LOOK_UP_SECONDS."""
+    """Return the reason why a name is not found, or "". Waits at most LOOK_UP_SECONDS."""
     said = [f"no answer from DNS within {LOOK_UP_SECONDS:g} s"]
 
     def look_up() -> None:
@@ -181,7 +181,7 @@ def unresolved(host: str) -> str:
 
 
 def _late() -> str:
-    return f"no complete answer within {GIVE_UP_SECONDS:g} s, and Android would wait for ever"
+    return f"no complete answer within {GIVE_UP_SECONDS:g} s; an Android app would wait for ever"
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:
@@ -239,4 +239,4 @@ def _reason(error: Exception) -> str:
         return "the connection was closed without an answer"
     if isinstance(error, OSError):
         return f"the server cannot be reached ({error.strerror or type(error).__name__})"
-    return f"the answer is not HTTP ({type(error).__name__})"
+    return f"the answer is not valid HTTP ({type(error).__name__})"

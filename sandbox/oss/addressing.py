@@ -1,5 +1,5 @@
-"""Finds the buckets and keys that a URL may mean. If a URL has several readings, the signature
-decides.
+"""Finds the buckets and keys that a URL may mean. If a URL has several meanings, its signature
+decides which meaning is used.
 
 Real OSS accepts only the bucket in the host's first label, or a domain that is bound to the bucket
 (CNAME). On a laptop, host names with a bucket do not resolve, so the SDKs put the bucket first in
@@ -29,17 +29,19 @@ def readings(
     default_bucket: str | None,
     cnames: Mapping[str, str],
 ) -> list[Target]:
-    """Return the readings of the URL, the most likely first. There is at least one.
+    """Return the possible meanings ("readings") of the URL. A reading names a bucket and a key. The
+    key may be empty, or both may be empty. The list has at least one reading, and the most likely
+    reading is first.
 
     A host in `cnames` (name -> bucket) has only one reading: that bucket. A URL with this host
     never means the service or another bucket, even if its path begins with the name of another
     bucket.
 
     `raw_path` is as sent, not decoded. SDKs write "/" in a key either raw or as %2F, so the path is
-    split at the first raw "/" and decoded once. Readings with a known bucket come before readings
-    with an unknown bucket. A reading with an unknown bucket is needed to create a bucket, and to
-    answer NoSuchBucket. Raises OssError with InvalidBucketName if no reading names a bucket, or
-    with InvalidObjectName.
+    split at the first raw "/" and decoded once. Readings with an existing bucket come first.
+    Readings whose bucket does not exist follow, because a request may create this bucket, or may
+    get the answer NoSuchBucket. Raises OssError: InvalidBucketName if no reading names a bucket,
+    InvalidObjectName if the key is not UTF-8.
     """
     whole = raw_path.removeprefix(b"/")
     bound = cnames.get(host_name(host))
@@ -59,7 +61,8 @@ def readings(
         found.append((segment, rest))
     if label:
         found.append((label, whole))
-    # A dict removes repeated readings and keeps the order.
+    # Different readings of the URL may give the same target. The dict removes repeated targets,
+    # and keeps the order.
     targets = list(dict.fromkeys(Target(bucket, _key(key)) for bucket, key in found))
     if whole and not targets:
         raise invalid_bucket_name(segment)
@@ -87,7 +90,7 @@ def check_key(key: str) -> None:
 
 
 def invalid_object_name() -> OssError:
-    """Make the refusal of a name that no object can have."""
+    """Make the error for a name that no object can have."""
     message = "The specified object is not valid."
     return OssError(400, "InvalidObjectName", message, "0016-00000005")
 

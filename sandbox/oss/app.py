@@ -1,7 +1,7 @@
 """The sandbox's OSS over HTTP: every request is read, authenticated, authorized, and then executed.
 
-This module only defines the order of these steps. An error in any step becomes an answer in OSS's
-form.
+This module only defines the order of these steps. If a step raises an error, the client gets an
+error answer in OSS's XML format.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _log(request: Request, status: int, error: OssError | None) -> None:
     code, why = "", ""
     if error is not None:
         code = error.code
-        # If `error.refusal` is None, keep only the part of the message before "[", since a form's
-        # conditions may hold its security token.
+        # If `error.refusal` is None, log the message only up to its first "[". The rest of the
+        # message may quote conditions of a form, which may contain the form's security token.
         why = str(error.refusal or error.message.partition("[")[0]) if status == 403 else ""
     log.info(RequestLine(request.method, path, status, code, why=why))
 
@@ -226,7 +226,7 @@ async def _told(
 def _accepted(
     request: Request, headers: Mapping[str, str], request_id: str, site: Site
 ) -> tuple[Call, Operation, Callback | None]:
-    """Authenticate a request, and authorize the accesses that its head names."""
+    """Authenticate a request, and authorize what its URL and headers ask for."""
     raw_query = _query(request.scope)
     query = _first(raw_query)
     signed = SignedRequest(request.method, headers, query, raw_query)
@@ -245,7 +245,8 @@ def _accepted(
     if needs_bucket and site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     check_endpoint(call, operation.name, site)
-    # A document may name more accesses, so its operation is authorized after the document is read.
+    # The document in a request's body may name objects that need more permissions, like the keys
+    # to delete. So an operation with a document is authorized after the document is read.
     if operation.body is not Body.DOCUMENT:
         authorize(call, operation.needs(call, b""), site)
     with_callback = operation.name in WITH_CALLBACK
@@ -319,7 +320,7 @@ async def _drain(request: Request) -> None:
             if left < 0:
                 return
     except (ClientDisconnect, RuntimeError):
-        # RuntimeError means that the operation has already read the whole body.
+        # stream() raises RuntimeError if the operation has already read the whole body.
         return
 
 
@@ -331,7 +332,8 @@ def _refusal(
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Names in lower case, values as latin-1 text; repeated headers are joined by commas."""
+    """Return the headers: names in lower case, values as latin-1 text. The values of a repeated
+    header are joined by commas."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -390,7 +392,7 @@ def _likely_cors(request: Request, headers: Mapping[str, str], site: Site) -> st
 
 
 def _preflight_cors(request: Request, headers: Mapping[str, str], site: Site) -> str:
-    """Return the rules that answer a preflight. Raises NoSuchBucket."""
+    """Return the CORS rules that decide the answer to a preflight. Raises NoSuchBucket."""
     name = _likely_bucket(request, headers, site)
     if name and site.storage.bucket(name) is None:
         raise no_such_bucket(name)
@@ -402,8 +404,9 @@ def _check_some_bucket(
 ) -> None:
     """Raise NoSuchBucket instead of the refusal of an unknown access key, as real OSS does.
 
-    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). If there is a
-    default bucket, any request may be for that bucket, because URLs need not name it.
+    Seen in the tests of alibabacloud-oss-v2 (test_is_bucket_exist and others). If the sandbox has a
+    default bucket, every request may be for this bucket, because a URL may leave out the name of
+    the default bucket.
     """
     named = [target for target in targets if target.bucket]
     if refusal.code != "InvalidAccessKeyId" or not named:

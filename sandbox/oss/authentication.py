@@ -1,6 +1,7 @@
 """Authenticates a request or a form: finds the signature, the key and the token, and checks them.
 
-If the site does not accept V1, a V1 signature is refused before any part of it is read.
+If this sandbox does not accept signature V1 (SIGNATURE_V1), a request with a V1 signature is
+refused before the signature is parsed.
 
 signatures.py computes signatures, and sandbox/identities.py knows the owner of each key. The error
 numbers (EC) and texts are the vendor's. An EC of "" means that no page about the error was found.
@@ -56,17 +57,18 @@ _V1_FIELDS = {"ossaccesskeyid": "", "policy": "0002-00000702", "signature": "000
 
 
 class _Place(NamedTuple):
-    """One place where a request may have a V4 credential, and how OSS refuses a wrong region
-    there."""
+    """A place in a request that may hold a V4 credential, and OSS's error for a wrong region in
+    this credential."""
 
     argument: str
     region: str
     region_ec: str
-    # The EC of all faults in the scope other than a wrong region.
+    # The EC for all other faults in the credential's scope. `region_ec` is only for a wrong region.
     ec: str = ""
 
 
-# The texts are from the vendor's page of each EC. A URL and a form have the same text.
+# The texts are from the vendor's page of each EC. OSS uses the same text for a fault in a URL and
+# for a fault in a form.
 _REGION = "The signing region in credential is invalid."
 _IN_HEADER = _Place(
     "Credential", "Invalid signing region in Authorization header.", "0002-00000226"
@@ -87,7 +89,7 @@ class SignedRequest:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A signature that OSS would accept if the request is for `target`."""
+    """One possible target of the request, and the signature that would be valid for it."""
 
     target: Target
     signature: str
@@ -96,8 +98,8 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims. `attempts` computes, with a secret, the signatures that
-    would prove the claim."""
+    """The identity that a request claims. The function `attempts` gets the secret
+    of the claimed key, and computes the signatures that would be valid for this request."""
 
     access_key_id: str
     security_token: str | None
@@ -109,9 +111,9 @@ class _Claim:
 def authenticate(
     request: SignedRequest, targets: Sequence[Target], site: Site
 ) -> tuple[Identity | None, Target]:
-    """Return the request's identity, and the reading of its URL that was signed.
+    """Return the request's identity, and the target (bucket and key) that its signature covers.
 
-    Without a signature, return None and the most likely reading. Raises OssError.
+    Without a signature, return None and the most likely target. Raises OssError.
     """
     claim = _claim(request, site)
     return (None, targets[0]) if claim is None else _verified(claim, targets, site)
@@ -121,7 +123,7 @@ def authenticate_form(fields: Mapping[str, str], site: Site) -> Identity | None:
     """Return the identity that signed a form's policy; None without a signature. Names of `fields`
     are in lower case.
 
-    Headers and the URL of a form's request do not count as a signature (vendor documentation).
+    A signature in the headers or in the URL does not count for a form (vendor documentation).
     Raises OssError.
     """
     claim = _form_claim(fields, site)
@@ -183,7 +185,7 @@ def _form_claim(fields: Mapping[str, str], site: Site) -> _Claim | None:
     if not (v1 or v4) and "policy" not in fields:
         return None
     # A form with a policy but without a signature counts as an incomplete V1 form if V1 is
-    # accepted, and else as an incomplete V4 form.
+    # accepted, and otherwise as an incomplete V4 form.
     if v4 or not site.takes_v1:
         return _v4_form(fields, site)
     for name, ec in _V1_FIELDS.items():
@@ -333,7 +335,8 @@ def _v4_claim(
     scope = _scope(credential, timestamp, site, place)
     names = _additional(additional, request)
     pairs = [pair for pair in request.raw_query if pair[0] != "x-oss-signature"]
-    # For an empty value, the documentation signs "name". ali-oss signs "name=" for some parameters.
+    # The documentation says that a parameter with an empty value is signed as "name". ali-oss signs
+    # some of these parameters as "name=", so both spellings are tried.
     spellings = [[(name, value, False) for name, value, _ in pairs], pairs]
 
     def attempts(secret: str, target: Target) -> list[_Attempt]:
@@ -361,8 +364,8 @@ def _v4_claim(
 
 
 def _scope(credential: str, timestamp: str, site: Site, place: _Place) -> V4Scope:
-    """Check the scope that follows the key in `credential`. `timestamp` has the form of x-oss-date
-    or of a Date header."""
+    """`credential` is an access key id, "/", and a scope. Check this scope. `timestamp` has the
+    form of x-oss-date or of a Date header."""
     day = time.strftime("%Y%m%d", time.gmtime(_any_date(timestamp)))
     scope = V4Scope(day, site.region)
     _, _, found = credential.partition("/")
@@ -468,7 +471,7 @@ def _query_value(request: SignedRequest, name: str) -> str:
 
 def _http_date(text: str) -> float | None:
     try:
-        # With -0000 instead of GMT, the result would be a time without a zone.
+        # A date with -0000 instead of GMT would become a time without a zone.
         return parsedate_to_datetime(text).timestamp() if text.endswith("GMT") else None
     except (ValueError, OverflowError):
         return None

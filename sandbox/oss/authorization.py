@@ -16,7 +16,7 @@ from sandbox.oss.errors import OssError, access_denied
 from sandbox.ram import Access
 
 _BY_ACL = "You have no right to access this object because of bucket acl."
-# The actions that an ACL opens to everybody, signed or not (vendor documentation).
+# The actions that each ACL allows everybody, with or without a signature (vendor documentation).
 _OPEN_TO_ALL = {
     "public-read": {"oss:GetObject"},
     "public-read-write": {"oss:GetObject", "oss:PutObject"},
@@ -26,7 +26,7 @@ _OPEN_TO_ALL = {
 def authorize(call: Call, needs: Iterable[Need], site: Site) -> None:
     """Raise AccessDenied if an access of the call is not allowed.
 
-    An object is looked up only for its own ACL. If there is no object, the ACL of the bucket
+    The object is looked up only to read its own ACL. If there is no object, the ACL of the bucket
     decides, as for an object without its own ACL. Therefore a refusal does not reveal whether an
     object exists.
     """

@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Call:
-    """A request with a valid signature; `identity` is None if it has no signature at all.
+    """A request with a valid signature, or without any signature (then `identity` is None).
 
     Header names are in lower case, and header values are latin-1 text. If a query parameter is
     repeated, only the first one counts (vendor documentation).
@@ -79,8 +79,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Need:
-    """One access that a request needs: an action on a target. `context` means the same as in
-    ram.Access."""
+    """One permission that a request needs: the right to an action on a target. `context` has the
+    values of the condition keys, as in ram.Access."""
 
     action: str
     target: Target

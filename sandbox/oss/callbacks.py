@@ -55,7 +55,7 @@ class Callback:
 
     @property
     def wants_image(self) -> bool:
-        """Whether the body uses variables of the image."""
+        """Whether the callback's body contains variables about an image, such as its width."""
         return not set(IMAGE_VARIABLES).isdisjoint(_VARIABLE.findall(self.template))
 
     def body(self, system: Mapping[str, Value]) -> bytes:
@@ -73,13 +73,15 @@ class Callback:
 
 
 def names_in(headers: Mapping[str, str], query: Mapping[str, str]) -> list[str]:
-    """Return the names that ask for a callback in headers and query."""
+    """Return the names of those headers and query parameters of a request that ask for a
+    callback."""
     in_headers = [name for name in ("x-oss-callback", "x-oss-callback-var") if name in headers]
     return in_headers + [name for name in ("callback", "callback-var") if name in query]
 
 
 def requested(headers: Mapping[str, str], query: Mapping[str, str]) -> Callback | None:
-    """Return the callback that headers or query ask for. Raises InvalidArgument."""
+    """Return the callback that a request asks for in its headers or its query, or None. Raises
+    InvalidArgument."""
     in_headers, in_query = names_in(headers, {}), names_in({}, query)
     if in_headers and in_query:
         message = f"{in_headers[0]} and the parameter {in_query[0]} must not be sent together."
@@ -94,7 +96,8 @@ def requested_by_form(
 ) -> Callback | None:
     """Return the callback that a form asks for: each custom variable is a separate field.
 
-    Raises InvalidArgument, also for a callback in the headers or the URL.
+    Raises InvalidArgument for a wrong callback, and for a form whose callback is in its headers or
+    its URL.
     """
     names = names_in(headers, query)
     names += [name for name in ("x-oss-callback", "callback-var") if name in fields]
@@ -107,7 +110,8 @@ def requested_by_form(
 
 
 def check_callback(callback: Callback | None, site: Site) -> None:
-    """Refuse a callback that cannot be signed, or that a client in the network may not ask for.
+    """Refuse a callback that the sandbox cannot sign, or whose URL a client in the network may not
+    use.
 
     Raises NotImplemented, InvalidArgument.
     """
@@ -176,8 +180,8 @@ def _custom(text: str) -> dict[str, str]:
 def _document(
     text: str, name: str, too_long: str, not_base64: str, not_json: str
 ) -> dict[str, object]:
-    """Read a parameter. The last three arguments are the ECs of faults: too long, not base64, not
-    JSON."""
+    """Read a parameter. The last three arguments are the error codes (EC) of three faults: the text
+    is too long, is not base64, or is not JSON."""
     if len(text) > MAX_PARAMETER_BYTES:
         message = f"The {name} parameter exceeds {MAX_PARAMETER_BYTES} bytes."
         raise invalid_argument(message, name, ec=too_long)

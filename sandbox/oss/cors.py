@@ -117,8 +117,8 @@ def preflight(stored: str, request: Mapping[str, str]) -> dict[str, str]:
     names = [name.strip() for name in asked.split(",") if name.strip()]
     for rule in _stored(stored) if origin else ():
         if rule.allows(origin, method, names):
-            # The answer lists the rule's own methods (alibabacloud-oss-v2,
-            # tests/integration/test_bucket_cors_client.py).
+            # The answer lists all methods of the rule, not only the method of the request
+            # (alibabacloud-oss-v2, tests/integration/test_bucket_cors_client.py).
             methods = ", ".join(rule.methods)
             headers = {**_allow(rule, origin), "access-control-allow-methods": methods}
             if asked:

@@ -146,7 +146,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _too_long() -> OssError:
-    """The error for an answer that is too long or that gives no length (vendor documentation)."""
+    """The error for an answer that is too long, or that lacks Content-Length (vendor
+    documentation)."""
     return _failed("Error status : 400.User server return too long content-length value.", "")
 
 

@@ -12,7 +12,8 @@ def decode_base64(text: str) -> bytes:
 
 
 def parse_json(raw: bytes | str) -> object:
-    """Parse one JSON document whose texts can all be written as UTF-8. Raises ValueError.
+    """Parse one JSON document. Raises ValueError if it is malformed, or if one of its texts cannot
+    be written as UTF-8.
 
     A lone "\\ud800" would be parsed, but could not be sent on as UTF-8.
     """

@@ -1,6 +1,6 @@
 """OSS's errors: status, code, message and EC, as the vendor documents them.
 
-responses.py sends them (XML body, headers of a HEAD answer). An EC of "" means that no
+responses.py sends these errors (XML body, headers of a HEAD answer). An EC of "" means that no
 documentation of the error was found.
 """
 
@@ -41,21 +41,21 @@ class OssError(Exception):
 
 
 def access_denied(message: str, ec: str = "0003-00000001", **details: str) -> OssError:
-    """Make the refusal of a known identity, or of an unsigned request."""
+    """Make the error for a request that has a known identity, or no signature."""
     return OssError(403, "AccessDenied", message, ec, details=details)
 
 
 def invalid_argument(message: str, name: str = "", value: str = "", ec: str = "") -> OssError:
-    """Make the refusal of a parameter or header, which `name` and `value` quote."""
+    """Make the error for a parameter or header, which `name` and `value` quote."""
     details = {"ArgumentName": name, "ArgumentValue": value} if name else {}
     return OssError(400, "InvalidArgument", message, ec, details=details)
 
 
 def v1_refused(region: str) -> OssError:
-    """Make the refusal of signature V1. The message says how to change to V4.
+    """Make the error for signature V1. The message says how to change to V4.
 
-    Status, code and text are the sandbox's own, because OSS's answer to a refused V1 is not
-    documented (assumption 24).
+    No documentation says what OSS answers when it refuses V1 (assumption 24). So the sandbox has
+    its own status, code and text.
     """
     message = (
         "Signature V1 is refused here, as it is for new accounts and new buckets. Sign with V4:",
@@ -67,23 +67,24 @@ def v1_refused(region: str) -> OssError:
 
 
 def bad_image(message: str, ec: str = "") -> OssError:
-    """Make the refusal to process an object that is not an image or has an unsupported format."""
+    """Make the error for an object that is not an image or has an unsupported format."""
     return OssError(400, "BadRequest", message, ec)
 
 
 def image_too_large(message: str, ec: str) -> OssError:
-    """Make the refusal of an image, or of a result, that exceeds a limit."""
+    """Make the error for an image or a result that exceeds a limit."""
     return OssError(400, "ImageTooLarge", message, ec)
 
 
 def malformed_xml(reason: str) -> OssError:
-    """Make the refusal of a body; `reason` says what is wrong with it."""
+    """Make the error for a request body that is wrong. `reason` says what is wrong with the
+    body."""
     message = "The XML you provided was not well-formed or did not validate against our schema"
     return OssError(400, "MalformedXML", f"{message}: {reason}.")
 
 
 def not_implemented(what: str) -> OssError:
-    """Make the refusal of a feature that the real OSS has and the sandbox lacks.
+    """Make the error for a feature that the real OSS has and the sandbox lacks.
 
     The status is 400 as in OSS's own example (EC 0017-00000245). After a 501, SDKs would retry.
     """
@@ -91,19 +92,19 @@ def not_implemented(what: str) -> OssError:
 
 
 def invalid_bucket_name(bucket: str) -> OssError:
-    """Make the refusal of a name that no bucket can have."""
+    """Make the error for a name that no bucket can have."""
     message = "The specified bucket is not valid."
     return OssError(400, "InvalidBucketName", message, details={"BucketName": bucket})
 
 
 def file_already_exists() -> OssError:
-    """Make the refusal to overwrite, because of x-oss-forbid-overwrite or a rule of the bucket."""
+    """Make the error for a write that x-oss-forbid-overwrite or a rule of the bucket forbids."""
     message = "The object you specified already exists and can not be overwritten."
     return OssError(409, "FileAlreadyExists", message)
 
 
 def no_such_bucket(bucket: str) -> OssError:
-    """Make the refusal of a bucket that does not exist."""
+    """Make the error for a bucket that does not exist."""
     return OssError(
         404,
         "NoSuchBucket",
@@ -114,13 +115,13 @@ def no_such_bucket(bucket: str) -> OssError:
 
 
 def no_such_key(key: str) -> OssError:
-    """Make the refusal of an object that does not exist."""
+    """Make the error for an object that does not exist."""
     message = "The specified key does not exist."
     return OssError(404, "NoSuchKey", message, "0026-00000001", details={"Key": key})
 
 
 def no_such_upload(upload_id: str) -> OssError:
-    """Make the refusal of a multipart upload that does not exist, or no longer exists.
+    """Make the error for a multipart upload that does not exist, or no longer exists.
 
     UploadPart and UploadPartCopy have their own EC.
     """

@@ -3,7 +3,7 @@
 The documents, matching modes and codes are from the vendor's documentation. A field that the policy
 does not mention is accepted, as in the vendor's own samples (success_action_status,
 x-oss-content-type). A V4 policy is refused if it lacks the conditions on version, credential and
-date. This refusal is not verified on the real OSS (assumption 11).
+date. It is not verified that the real OSS refuses such a policy (assumption 11).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Handles PostObject: a form is read, authenticated, authorized, and then executed.
 
-This is the same order as in app.py, but here all checked data are in the body. The file is the last
-part of the body. The form is authenticated and authorized before the first byte of the file is
+The order of these steps is the same as in app.py, but here all data for the checks are in the body
+of the request. The form is authenticated and authorized before the first byte of the file is
 written.
 """
 
@@ -102,7 +102,7 @@ def _accepted(
     request_id: str,
     site: Site,
 ) -> tuple[Call, FormPolicy | None, Callback | None]:
-    """Authenticate a form by its fields, and authorize what the fields ask for."""
+    """Check who sent a form, and whether this sender may do what the fields of the form ask for."""
     if site.storage.bucket(target.bucket) is None:
         raise no_such_bucket(target.bucket)
     identity = authenticate_form(form.fields, site)

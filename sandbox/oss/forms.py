@@ -55,7 +55,7 @@ class Form:
         return key.replace("${filename}", self.filename)
 
     def headers(self) -> dict[str, str]:
-        """Return the fields that are headers of PutObject, in the form of headers.
+        """Return those fields of the form that PutObject would get as headers.
 
         If a form has several content types, the most specific type is used (vendor documentation).
         Raises InvalidArgument for a value that a header cannot hold.
@@ -75,7 +75,8 @@ class Form:
 
 
 class FormReader:
-    """Receives a form in pieces. After each feed(), read `form`, and take() bytes of the file."""
+    """Receives a form in pieces. Pass each piece to feed(). `form` is None until all fields before
+    the file have arrived. take() returns the bytes of the file that have arrived."""
 
     def __init__(self, boundary: bytes) -> None:
         """Raises MalformedPOSTRequest for a boundary that is too long."""
@@ -112,7 +113,7 @@ class FormReader:
 
     @property
     def pending(self) -> int:
-        """How many of the file's bytes take() would return."""
+        """The number of bytes of the file that have arrived since the last take()."""
         return len(self._pending)
 
     def feed(self, chunk: bytes) -> None:
@@ -208,7 +209,7 @@ def boundary_of(headers: Mapping[str, str]) -> bytes:
 
 
 def malformed_form() -> OssError:
-    """Make the refusal of a malformed or incomplete form."""
+    """Make the error for a malformed or incomplete form."""
     message = "The body of your POST request is not well-formed multipart/form-data."
     return OssError(400, "MalformedPOSTRequest", message, "0006-00000104")
 
@@ -222,10 +223,10 @@ def _text(raw: bytes) -> str:
 
 
 def _header(name: str, value: str) -> str:
-    """Return a field as a header would carry it: its bytes as latin-1 text."""
+    """Return a field's value in the form of a header: one latin-1 character for each byte."""
     if not _HEADER_NAME.fullmatch(name):
         raise invalid_argument(
-            "A field's name has characters that a header's name cannot hold.", name
+            "A field's name has characters that are not allowed in a header's name.", name
         )
     return header_value(name, value)
 

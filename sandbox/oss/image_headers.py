@@ -12,7 +12,7 @@ from sandbox.oss.storage import OpenObject
 
 
 class _ObjectFile(io.RawIOBase):
-    """An open object as a file: only the bytes that Pillow asks for are read."""
+    """Gives Pillow an open object as a file. Only the bytes that Pillow asks for are read."""
 
     def __init__(self, opened: OpenObject) -> None:
         self._opened = opened
@@ -43,7 +43,7 @@ class _ObjectFile(io.RawIOBase):
 
 
 def image_variables(opened: OpenObject) -> dict[str, str | int]:
-    """Return the imageInfo variables of a callback. There are none if the object is not an
+    """Return the imageInfo variables of a callback, or no variables if the object is not an
     image."""
     file = io.BufferedReader(_ObjectFile(opened), 64 * 1024)
     try:
@@ -65,7 +65,7 @@ def image_variables(opened: OpenObject) -> dict[str, str | int]:
         MemoryError,
         struct.error,
         Image.DecompressionBombError,
-        # Pillow's warnings are exceptions if Python runs with warnings as errors.
+        # If Python treats warnings as errors, Pillow's warnings are raised as exceptions.
         Warning,
     ):
         return {}

@@ -17,8 +17,8 @@ from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_CHARACTERS = 4096  # length of x-oss-process (the sandbox's own limit)
 MAX_ACTIONS = 16
-"""Maximum number of actions. More actions are refused as too long (EC 0017-00000288). The number
-is not verified on the real OSS (assumption 20)."""
+"""Maximum number of actions. A request with more actions is refused as too long
+(EC 0017-00000288). The number is not verified on the real OSS (assumption 20)."""
 
 MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8
 MAX_SIDE = 16384
@@ -52,11 +52,11 @@ Color = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Resize:
-    """New sides in pixels, or only `percent`. A value that is not given is None.
+    """The requested size: sides in pixels, or only `percent`. A value that is not given is None.
 
     `long` and `short` are the longer and the shorter side. `long` and `short` count only if `width`
-    and `height` are both missing. With `limit`, a source stays unchanged if a side would become
-    larger. `limit` has no effect on `percent`. It is not verified on the real OSS in which modes
+    and `height` are both missing. If `limit` is true, an image that would get a longer side stays
+    unchanged. `limit` has no effect on `percent`. It is not verified on the real OSS in which modes
     `limit` works (assumption 21). `color` fills the area that mode "pad" adds.
     """
 
@@ -72,8 +72,8 @@ class Resize:
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle: its size (None means the whole side), its place in the grid, and a shift from
-    that place."""
+    """A rectangle of the image. Its size is `width` and `height` (None means the whole side). It
+    lies at `place` in the grid, shifted by `x` and `y`."""
 
     width: int | None
     height: int | None
@@ -115,8 +115,8 @@ class Watermark:
 
 @dataclass(frozen=True)
 class Quality:
-    """A value from 1 to 100. With `relative` it is a percentage of the source's quality, else an
-    upper bound."""
+    """A quality from 1 to 100. If `relative` is true, `value` is a percentage of the source's
+    quality. If `relative` is false, `value` is the highest quality that the result may have."""
 
     value: int
     relative: bool
@@ -127,10 +127,11 @@ Step = Resize | Crop | Rotate | Watermark
 
 @dataclass(frozen=True)
 class Instructions:
-    """The steps in their order, and the actions for the whole image.
+    """What a request asks for. Steps are done one after another. Actions are for the whole image.
 
-    The actions for the whole image may stand anywhere among the steps. `format` is "" for the
-    format of the source. `auto_orient` turns the source by its EXIF data, before the first step.
+    In a request, an action may come before, between or after the steps.
+    `format` is "" if the result keeps the format of the source. `auto_orient` turns the
+    source by its EXIF data, before the first step.
     `info` must be the only action, since it returns JSON about the source instead of an image.
     """
 
@@ -178,8 +179,8 @@ def _resize(made: Instructions, arguments: Sequence[str]) -> Instructions:
         height=_side(values, "h", "0040-00000313"),
         long=_side(values, "l", "0040-00000314"),
         short=_side(values, "s", "0040-00000315"),
-        # A percentage is ignored if a side is given. This is not verified on the real OSS
-        # (assumption 22).
+        # If a side is given, the sandbox ignores the percentage. We have not verified that the real
+        # OSS does the same (assumption 22).
         percent=None if sides else percent,
         limit=_switch(values, "limit", True, "0040-00000319"),
         color=_color(values, "FFFFFF", ""),
@@ -219,8 +220,8 @@ def _interlace(made: Instructions, arguments: Sequence[str]) -> Instructions:
 
 
 def _quality(made: Instructions, arguments: Sequence[str]) -> Instructions:
-    # Only the documentation of EC 0040-00000310 has a number without "q_" or "Q_". Such a number is
-    # read as relative.
+    # In the vendor's documentation, only the page of EC 0040-00000310 has a number without "q_" or
+    # "Q_". The sandbox reads it like a number after "q_", as a relative quality.
     if len(arguments) == 1 and arguments[0] and "_" not in arguments[0]:
         bare = {"quality": arguments[0]}
         value = _number(bare, "quality", 1, 100, "0040-00000310")
@@ -306,7 +307,8 @@ def _values(action: str, arguments: Sequence[str], known: Collection[str]) -> di
 
 
 def _single(action: str, arguments: Sequence[str], ec: str) -> str:
-    """Return the argument of an action that has only one argument, which has no name."""
+    """Return the value of an action that takes exactly one value without a name, as in
+    `rotate,90`."""
     if len(arguments) > 1:
         raise _invalid(action, ",".join(arguments), "0040-00000203")
     if not arguments or not arguments[0]:

@@ -22,8 +22,8 @@ from sandbox.oss.image_instructions import (
     Watermark,
 )
 
-MAX_TARGET_PIXELS = 16_777_216  # pixels of an image that resize makes
-MAX_TURNED_SIDE = 4096  # pixels of each side of an image that is rotated
+MAX_TARGET_PIXELS = 16_777_216  # resize may make an image of at most so many pixels
+MAX_TURNED_SIDE = 4096  # rotate takes an image whose sides have at most so many pixels
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -73,7 +73,8 @@ def _resized(image: Image.Image, step: Resize, *, may_enlarge: bool) -> Image.Im
     else:
         target = (_round(source[0] * ratio), _round(source[1] * ratio))
     larger = target[0] > source[0] or target[1] > source[1]
-    # A percentage above 100 asks explicitly to enlarge.
+    # An image is enlarged only if the request asks for that, by limit_0 or by a percentage above
+    # 100.
     if larger and not (may_enlarge and (step.percent is not None or not step.limit)):
         return image
     if max(target) > MAX_SIDE or target[0] * target[1] > MAX_TARGET_PIXELS:
@@ -105,7 +106,8 @@ def _wanted(step: Resize, width: int, height: int) -> tuple[str, float, float]:
         return step.mode, first, second
     given = first or second or 1
     if step.mode not in ("lfit", "mfit"):
-        # With a single side these modes make a square (vendor documentation).
+        # If only the width or only the height is given, these modes make a square (vendor
+        # documentation).
         return step.mode, given, given
     ratio = given / (width if first else height)
     return step.mode, width * ratio, height * ratio
@@ -122,8 +124,9 @@ def _cropped(image: Image.Image, step: Crop) -> Image.Image:
 
 
 def _origin(place: str, free_width: int, free_height: int) -> tuple[int, int]:
-    """Return the upper left corner of a place in the grid of nine. `free_width` and `free_height`
-    are the space that is not covered."""
+    """Return the position of a smaller picture's upper left corner in a larger picture. `place` is
+    one of nine places in the larger picture. `free_width` and `free_height` say how much wider and
+    higher the larger picture is."""
     column, row = _GRID[place]
     return free_width * column // 2, free_height * row // 2
 
@@ -165,8 +168,8 @@ def _marked(image: Image.Image, step: Watermark) -> Image.Image:
 def _stamp(step: Watermark, size: tuple[int, int]) -> Image.Image | None:
     """Draw the watermark's text alone, but only the part that an image of this size can show.
 
-    A text that is rotated by an angle other than 180 degrees is cut at MAX_TURNED_SIDE pixels
-    instead. Returns None if the text is blank.
+    If the text is rotated by an angle other than 180 degrees, its width and height are cut to
+    MAX_TURNED_SIDE pixels instead of the size of the image. Returns None if the text is blank.
     """
     font = ImageFont.load_default(step.size)
     text = "".join(character if character.isprintable() else " " for character in step.text)

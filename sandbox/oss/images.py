@@ -5,10 +5,10 @@ steps. This module takes bytes and returns bytes, so no parameter reaches the fi
 
 Limits are from the vendor's documentation, except MAX_DECODED_PIXELS and MAX_FRAMES, which fit a
 laptop. One image is processed at a time, so these two limits bound the memory of the whole process.
-The measured worst case is 1.3 GB. Metadata (EXIF, colour profiles) is dropped.
+The highest memory use measured is 1.3 GB. Metadata (EXIF, colour profiles) is dropped.
 
-The default quality, and which code belongs to which limit, are not verified on the real OSS
-(assumption 21).
+Two things are not verified on the real OSS (assumption 21): the default quality, and the error code
+that OSS answers when a certain limit is exceeded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from sandbox.oss.image_steps import drawn, turned
 
 MAX_SOURCE_BYTES = 20 * 1024**2  # size of a stored image that is processed
 MAX_SOURCE_SIDE = {"tiff": 16384}
-"""The largest side in pixels, by format. For formats that are not listed it is 30,000 pixels."""
+"""The largest side in pixels, by format. In formats that are not listed, a side may have 30,000
+pixels."""
 
 MAX_SOURCE_PIXELS = 250_000_000  # width times height of a stored image
 MAX_DECODED_PIXELS = 89_478_485
@@ -190,8 +191,8 @@ def _keeps_moving(instructions: Instructions) -> bool:
 
 
 def _frames(image: Image.Image) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Decode an animation. Return the frames, and the options that save the frames as an
-    animation."""
+    """Decode an animation. Return the frames, and the options with which Pillow saves these frames
+    as an animation."""
     frames, durations = [], []
 
     def read() -> None:
@@ -224,7 +225,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if there is none, or an invalid one."""
+    """Return the EXIF orientation (1 to 8). Return 1 if the orientation is missing or invalid."""
     # Pillow itself applies the orientation of a TIFF.
     if _name(image) not in ("jpg", "webp"):
         return 1
@@ -292,8 +293,8 @@ def _source_quality(image: JpegImageFile) -> int:
     table = image.quantization.get(0, [])
     if not table:
         return 100
-    # This calculation reverses the way in which libjpeg scales its table. The table is for quality
-    # 50.
+    # libjpeg scales its table for quality 50 to get the table for another quality. The code below
+    # computes the scale from the table, and the quality from the scale.
     scale = 100 * sum(table) / sum(_standard_table())
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return min(max(round(quality), 1), 100)

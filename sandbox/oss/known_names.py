@@ -1,12 +1,14 @@
 """The parameters and x-oss- headers that the sandbox knows; others are refused, never ignored.
 
 If an unknown name were ignored, a request could overwrite a protected object, or list everything
-instead of a part. How the real OSS treats unknown names is not verified (assumption 39).
+instead of a part. It is not verified (assumption 39) how the real OSS treats
+unknown names.
 
-Two kinds of names are ignored. The first kind is a header that belongs to uploads, if it comes with
-another step of a multipart upload, with a read or with a delete. For example, ali-oss sends its
-headers again when it completes an upload. The second kind is an unknown parameter in a request for
-an object, if it has a value and does not begin with x-oss-. Such a parameter only avoids caches
+Two kinds of names are ignored. The first kind is a header for uploads that comes with a request
+which does not use it: a read, a delete, or another step of a multipart upload. For example, some
+headers are for the request that begins an upload in parts, but ali-oss also sends them with the
+request that completes the upload. The second kind is an unknown parameter in a request for an
+object, if it has a value and does not begin with x-oss-. Such a parameter only avoids caches
 ("?t=1").
 """
 
@@ -27,8 +29,8 @@ _ANYWHERE = frozenset(
     callback callback-var x-oss-callback x-oss-callback-var
     """.split()
 )
-"""The names of signatures in headers, URLs and forms, and the names of callbacks. operations.py
-checks the callbacks."""
+"""The names of the headers, URL parameters and form fields that belong to a signature or carry a
+callback. operations.py checks the callbacks."""
 
 _MULTIPART = frozenset(
     "InitiateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload".split()
@@ -63,7 +65,8 @@ _HEADERS: Mapping[str, frozenset[str]] = {
 }
 _CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
 
-# The parameters of each operation. Sub-resources, which choose the operation, are not listed here.
+# The parameters of each operation. A parameter that selects the operation itself (a sub-resource
+# like ?acl) is not listed here.
 _PARAMETERS: Mapping[str, frozenset[str]] = {
     operation: frozenset(names.split())
     for operation, names in {
@@ -85,7 +88,8 @@ _SUBRESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def unknown_subresources(query: Mapping[str, str]) -> list[str]:
-    """Return unknown parameters that look as if they choose an operation.
+    """Return the query parameters that the sandbox does not know, and that may choose an operation
+    of OSS.
 
     These parameters have no value ("?regions"), or begin with x-oss-.
     """
@@ -136,7 +140,7 @@ def _check_header(operation: str, method: str, name: str, value: str) -> None:
 
 
 def _conditional(name: str, operation: str) -> OssError:
-    """Make the refusal of a condition on a write (the EC is from the vendor's documentation)."""
+    """Make the error for a condition on a write (the EC is from the vendor's documentation)."""
     message = "A header you provided implies functionality that is not implemented."
     written = f"{message} The sandbox does not implement {name.title()} with {operation}."
     return OssError(400, "NotImplemented", written, "0017-00000245")

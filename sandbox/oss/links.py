@@ -1,6 +1,6 @@
 """Symbolic links: PutSymlink, GetSymlink, and reading the object that a link leads to.
 
-A link names a key in its own bucket. The object with this key need not exist. A reader needs
+A link names a key in its own bucket. It may name a key that has no object. A reader needs
 oss:GetObject on the link and on its target. Permissions on the target are checked when the link is
 read, not when it is made (vendor documentation). It is not verified on the real OSS that only the
 reader's permissions count (assumption 2).
@@ -66,11 +66,11 @@ def get_symlink(call: Call, site: Site) -> Response:
 
 
 def followed(call: Call, site: Site) -> tuple[Call, ObjectInfo | None]:
-    """Return the call that reads the object, and the link. If the key is not a link, return the
-    same call and None.
+    """Return the call that reads the link's target, and the link itself. If the key is not a link,
+    return the same call and None.
 
-    The header that names the target is removed from the link. It is not verified that the real OSS
-    leaves this header out (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or
+    The returned link leaves out the header that names the target. It is not verified that the real
+    OSS leaves this header out (assumption 42). Raises AccessDenied, SymlinkTargetNotExist, or
     InvalidTargetType for a link to a link.
     """
     info = site.storage.find(call.bucket, call.key)

@@ -17,7 +17,7 @@ from sandbox.oss.storage import ObjectInfo, Storage, successor
 from sandbox.oss.xml import KeyWriter, key_writer
 
 DEFAULT_KEYS = 100  # entries of a page if max-keys is not given (vendor documentation)
-MAX_KEYS = 1000  # most entries of a page (vendor documentation)
+MAX_KEYS = 1000  # maximum entries of a page (vendor documentation)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
     prefixes: list[str] = []
     last = ""
     start, inclusive = after.encode(), not after
-    # If the marker is a common prefix, all its keys have been listed.
+    # The marker may be a common prefix. Earlier pages have then listed all keys with this prefix.
     if after and group(after, prefix, delimiter) == after and after.startswith(prefix):
         start, inclusive = _past(after)
     while True:
@@ -112,8 +112,8 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
                 prefixes.append(common)
                 last = common
                 start, inclusive = _past(common)
-                # The remaining keys of `found` may begin with the same common prefix, so the next
-                # search skips this prefix.
+                # The next keys in `found` may have the same common prefix. The prefix must not be
+                # listed again, so the next search begins after all keys with this prefix.
                 break
             objects.append(info)
             last = info.key
@@ -122,7 +122,8 @@ def _page(storage: Storage, call: Call, after: str, limit: int) -> _Page:
 
 
 def _past(prefix: str) -> tuple[bytes, bool]:
-    """The first key after all keys that begin with a (valid UTF-8) prefix."""
+    """Return the first possible key after all keys that begin with `prefix`. The prefix is valid
+    UTF-8."""
     after = successor(prefix.encode())
     # The last byte of UTF-8 is never 0xFF, so successor() always finds a key.
     return (after or b"", True)

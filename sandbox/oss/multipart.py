@@ -30,8 +30,8 @@ from sandbox.oss.xml import key_writer, parse, text_of
 MAX_PART_NUMBER = 10_000  # parts are numbered from 1 (vendor documentation)
 MIN_PART_BYTES = 100 * 1024
 """Minimum size of every part except the last one (vendor documentation)."""
-# Headers that an encrypting client needs to resume an upload (alibabacloud-oss-v2,
-# ListPartsResult).
+# Headers of an upload by a client that encrypts. The client needs them again to resume the upload
+# (alibabacloud-oss-v2, ListPartsResult).
 _CLIENT_ENCRYPTION = {
     f"x-oss-meta-client-side-encryption-{name}": f"ClientEncryption{element}"
     for name, element in {
@@ -48,9 +48,9 @@ _CLIENT_ENCRYPTION = {
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: begin an upload.
 
-    If the key must not be overwritten, this request is already refused. The object that is
-    completed later gets the headers of this request. Neither rule is verified on the real OSS
-    (assumptions 61 and 62).
+    If the object exists and x-oss-forbid-overwrite forbids overwriting, this request is refused,
+    before any part is sent. The object that is completed later gets the headers of this request.
+    Neither rule is verified on the real OSS (assumptions 61 and 62).
     """
     if is_forbidden(call.headers) and site.storage.find(call.bucket, call.key) is not None:
         raise file_already_exists()
@@ -139,7 +139,8 @@ def list_parts(call: Call, site: Site) -> Response:
             ("LastModified", iso_date(part.modified)),
             ("ETag", f'"{part.etag}"'),
             ("Size", part.size),
-            # alibabacloud-oss-v2 combines these CRCs when it resumes an upload (seen in 1.4.1).
+            # When alibabacloud-oss-v2 resumes an upload, it computes the object's CRC from the CRCs
+            # of the stored parts (seen in 1.4.1).
             ("HashCrc64ecma", part.crc64),
         ]
         content.append(("Part", element))
@@ -254,8 +255,8 @@ def list_uploads(call: Call, site: Site) -> Response:
 
 
 def _is_after(key: str, upload_id: str, marker: tuple[str, str]) -> bool:
-    """Whether an upload comes after `marker`. A marker without an upload id stands for all uploads
-    of its key (vendor documentation)."""
+    """Whether an upload comes after `marker`. The marker is a pair of a key and an upload id. If
+    the marker has no upload id, all uploads of its key come before it (vendor documentation)."""
     if key == marker[0]:
         return bool(marker[1]) and upload_id > marker[1]
     return key.encode() > marker[0].encode()

@@ -67,7 +67,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Stored(NamedTuple):
-    """The answer to a finished upload, and the values for its callback."""
+    """The answer to a finished upload, and the values that a callback for it may contain."""
 
     response: Response
     made: ObjectInfo
@@ -144,8 +144,8 @@ def append_object(call: Call, site: Site, body: Staged) -> Response:
 
 
 def copy_object(call: Call, site: Site) -> Response:
-    """CopyObject: the new object gets the source's headers. With x-oss-metadata-directive: REPLACE
-    it gets the request's headers instead."""
+    """CopyObject: the new object gets the source's headers. With x-oss-metadata-directive: REPLACE,
+    the new object gets the request's headers instead."""
     directive = call.headers.get("x-oss-metadata-directive", "COPY").upper()
     if directive not in ("COPY", "REPLACE"):
         raise invalid_argument(
@@ -176,8 +176,8 @@ def copy_object(call: Call, site: Site) -> Response:
 
 
 def get_object(call: Call, site: Site, link: ObjectInfo | None = None) -> Response:
-    """GetObject and HeadObject. HeadObject answers without the bytes. With x-oss-process, the
-    answer is a processed image.
+    """GetObject and HeadObject. HeadObject answers without the bytes. If the request has
+    x-oss-process, the object is processed as an image.
 
     `link` is the symbolic link that led to the object, or None.
     """
@@ -272,7 +272,8 @@ def md5_of(body: bytes) -> str:
 
 
 def header_value(name: str, value: str) -> str:
-    """Return a text as a header carries it: its bytes as latin-1 text. Raises InvalidArgument."""
+    """Return a text as the value of a header. Header values are latin-1 text here, so the result
+    has one character for each byte of the text in UTF-8. Raises InvalidArgument."""
     if re.search(r"[\x00-\x1f\x7f]", value):
         raise invalid_argument("A header must not hold control characters.", name)
     return value.strip(" ").encode().decode("latin-1")
@@ -351,8 +352,8 @@ def open_source(call: Call, site: Site) -> OpenObject:
 def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int] | None:
     """Return the start and the end (excluded) of a range of bytes, or None if it is invalid.
 
-    A range that goes beyond the end of an object of `size` bytes is invalid. With `clip`, a range
-    that goes beyond the end is cut there, if a part of the range is inside the object.
+    A range that goes beyond the end of an object of `size` bytes is invalid. If `clip` is true,
+    such a range is cut to the part inside the object. A range without such a part is invalid.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match or not any(match.groups()):
@@ -368,11 +369,11 @@ def wanted_range(text: str, size: int, *, clip: bool = False) -> tuple[int, int]
 
 
 def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
-    """Return the range of the answer. None means the whole object, as without a Range header.
+    """Return the range of the answer, or None if the answer is the whole object.
 
-    An invalid range is refused if x-oss-range-behavior is standard, and else ignored. Only the
-    first range of a list counts (help.aliyun.com/document_detail/39571). Raises InvalidRange,
-    NotImplemented.
+    If x-oss-range-behavior is standard, an invalid range is refused. Otherwise an invalid range is
+    ignored. Only the first range of a list counts (help.aliyun.com/document_detail/39571). Raises
+    InvalidRange, NotImplemented.
     """
     if "x-oss-multi-range-behavior" in call.headers:
         raise not_implemented("x-oss-multi-range-behavior")
@@ -393,11 +394,11 @@ def _asked_range(call: Call, size: int) -> tuple[int, int] | None:
 def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
     """Return the information about an object that was read through `link`.
 
-    Size, ETag, Content-MD5 and storage class are from the object. The time is the later of two
-    times: the object's time and the link's time. All other values are from the link (HeadObject,
-    help.aliyun.com/document_detail/31984). The CRC is from the object too, since SDKs compare the
-    CRC with the bytes. It is not verified on the real OSS that the CRC is from the object
-    (assumption 42).
+    Size, ETag, Content-MD5 and storage class are those of the object, not of the link. The time is
+    the later of two times: the object's time and the link's time. All other values are from the
+    link (HeadObject, help.aliyun.com/document_detail/31984). The CRC is the object's CRC too,
+    since SDKs compare the CRC with the received bytes. It is not verified that the real OSS sends
+    the object's CRC (assumption 42).
     """
     if link is None:
         return info
@@ -499,8 +500,9 @@ def _process_image(
 ) -> Response:
     """Answer with a processed image. The answer always has the whole image, since Range is ignored.
 
-    The answer has the ETag of the stored object (vendor documentation). The answer leaves out the
-    object's CRC and encoding, because the bytes of the answer differ and SDKs check the CRC.
+    The answer has the ETag of the stored object (vendor documentation). The answer does not have
+    the object's CRC and encoding, because they do not fit the processed image. SDKs would check
+    the CRC.
     """
     with site.storage.open(call.bucket, call.key) as opened:
         info = _described(opened.info, link)
@@ -559,7 +561,7 @@ def _check_conditions(headers: Mapping[str, str], info: ObjectInfo, prefix: str)
 
 
 def _is_newer(info: ObjectInfo, text: str) -> bool | None:
-    """Whether the object changed after a date; None if the text is not a date."""
+    """Whether the object changed after the date in `text`; None if `text` is not a date."""
     try:
         return int(info.modified) > parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
-"""The operations of OSS: how a request selects one, and which accesses it needs.
+"""The operations of OSS: which request means which operation, and which rights the operation needs.
 
 Operations that are not in the table are refused. Parameters and headers that an operation does not
-know are refused too (known_names.py). If they were accepted, an unknown request could be handled as
-a plain read or write. The actions are from the vendor's documentation. An upload with an ACL also
+know are refused too (known_names.py). Otherwise an unknown request could be handled as a plain read
+or write. The actions are from the vendor's documentation. An upload with an ACL also
 needs oss:PutObjectAcl. This is the strict reading of the documentation, and it is not verified on
 the real OSS (assumption 1).
 """
@@ -35,11 +35,12 @@ class Body(Enum):
 WITH_CALLBACK = ("PutObject", "CompleteMultipartUpload")
 """The operations that may have a callback, in addition to PostObject (vendor documentation)."""
 # oss2's resumable_upload sends callback headers with the operations below, but not when it
-# completes the upload (seen in 2.19.1). The headers are accepted and cause no callback. It is not
-# verified that the real OSS accepts them (assumption 15).
+# completes the upload (seen in 2.19.1). The sandbox accepts these headers, but sends no callback.
+# It is not verified that the real OSS accepts callback headers with these operations (assumption
+# 15).
 _DEAF_TO_CALLBACKS = ("InitiateMultipartUpload", "UploadPart", "ListParts")
 # NoSuchUpload is an error of several operations, and its EC depends on the operation (vendor
-# documentation). The ECs for other operations are not known.
+# documentation). We know the EC of NoSuchUpload only for these two operations.
 _ECS = {
     ("UploadPart", "NoSuchUpload"): "0042-00000104",
     ("AbortMultipartUpload", "NoSuchUpload"): "0042-00000002",
@@ -50,7 +51,8 @@ Needs = Callable[[Call, bytes], list[Need]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: its name, the accesses it needs, the body it reads, and its function."""
+    """One operation of OSS. `needs` returns the actions and resources that must be allowed, `body`
+    says which kind of body is read, and `run` executes the operation."""
 
     name: str
     needs: Needs
@@ -69,7 +71,7 @@ class Operation:
 def operation_of(call: Call) -> Operation:
     """Return the operation of a request.
 
-    Raises NotImplemented, MethodNotAllowed, and InvalidArgument as check_names() does.
+    Raises NotImplemented or MethodNotAllowed, and passes on the errors of check_names().
     """
     level = "object" if call.key else "bucket" if call.bucket else "service"
     subresources = frozenset(OPERATION_SUBRESOURCES & call.query.keys())
@@ -107,7 +109,7 @@ def operation_of(call: Call) -> Operation:
 
 
 def needs_of_form(call: Call) -> list[Need]:
-    """Return the accesses that PostObject needs.
+    """Return the permissions that PostObject needs.
 
     Raises the errors of check_names(). PostObject is not in the table, because its object is known
     only after the form has been read.
@@ -142,8 +144,8 @@ def _copy(call: Call, body: bytes) -> list[Need]:
 
 
 def _list(call: Call, _: bytes) -> list[Need]:
-    # Both values are always set. A value is "" if the request lacks the parameter (vendor
-    # documentation).
+    # A condition in a policy always finds both keys. The value is "" if the request has no such
+    # parameter (vendor documentation).
     context = {
         "oss:Prefix": call.query.get("prefix", ""),
         "oss:Delimiter": call.query.get("delimiter", ""),
@@ -171,7 +173,7 @@ def _row(
     body: Body = Body.NONE,
 ) -> tuple[tuple[str, str, frozenset[str], bool], Operation]:
     """Return one row of the table. `query` names the sub-resources. If `needs` is not given, the
-    operation needs the action `name`."""
+    operation needs the permission for the RAM action with the same name."""
     operation = Operation(name, needs or _named(name), run, body)
     return (level, method, frozenset(query.split()), needs is _copy), operation
 

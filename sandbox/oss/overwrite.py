@@ -13,7 +13,7 @@ Four things are not verified on the real OSS (assumption 56):
 - The refusal has no EC, because no page about its EC was found.
 
 If several clients write a new name at the same time, the real OSS may accept several of the writes
-(documented). In the sandbox only one write succeeds.
+(documented). In the sandbox only one of these writes succeeds, and the others are refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ MAX_RULES = 100  # of one bucket
 MAX_AFFIX = 1023
 """Maximum characters of a prefix or a suffix."""
 
-# Sessions of roles, as in a bucket policy: arn:sts::<account>:assumed-role/<role>/<session>.
+# Matches a principal that stands for sessions of roles. Bucket policies use the same format:
+# arn:sts::<account>:assumed-role/<role>/<session>.
 _SESSIONS = re.compile(r"arn:sts::[0-9*]+:[a-z*-]+/[A-Za-z0-9.*_-]+/[A-Za-z0-9.@*_-]+")
 
 
@@ -91,8 +92,9 @@ def parse_rules(body: bytes, account: str) -> str:
     """Read PutBucketOverwriteConfig's document, and return the text that is stored for a bucket.
 
     Raises NotImplemented for unknown principals. The sandbox knows the account (by its id),
-    sessions of roles, and "*". Raises MalformedXML, also for a document without rules and for two
-    rules with one ID. These two cases are not verified on the real OSS (assumption 58).
+    sessions of roles, and "*". Raises MalformedXML for a wrong document, for example one
+    without rules, or with one ID for two rules. It is not verified that the real OSS refuses such
+    documents (assumption 58).
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:
@@ -138,14 +140,15 @@ def _rule(element: ElementTree.Element, account: str) -> OverwriteRule:
 
 
 def _principal(identity: Identity | None) -> str:
-    """The name of the caller in rules. The name is "" for unsigned requests, and for users, because
-    users have no id in the sandbox."""
+    """The caller's name, in the form that the Principal of a rule has. The name is "" for unsigned
+    requests, and for users, because users have no id in the sandbox."""
     if identity is None or ":user/" in identity.arn:
         return ""
     return _of_session(identity.arn) if ":role/" in identity.arn else identity.account_id
 
 
 def _of_session(arn: str) -> str:
-    """Return the form in which a bucket policy writes acs:ram::ACCOUNT:role/ROLE/SESSION."""
+    """Translate a session's ARN, acs:ram::ACCOUNT:role/ROLE/SESSION, into the form that bucket
+    policies use."""
     account, _, session = arn.removeprefix("acs:ram::").partition(":role/")
     return f"arn:sts::{account}:assumed-role/{session}"

@@ -2,9 +2,9 @@
 mainland China.
 
 Status, code and EC are from the vendor's documentation (doc-detail/31836,
-use-amazon-s3-sdks-to-access-oss). In that documentation, data calls are uploads and downloads. A
-user of a new account reports the message, and reports that listings are refused as well. This user
-also reports that calls about buckets (creation, information, ACL) are accepted.
+use-amazon-s3-sdks-to-access-oss). The documentation calls uploads and downloads "data calls". The
+message is from a report by a user of a new account. The user also reports that listings are
+refused, and that calls about buckets (creation, information, ACL) are accepted.
 
 Three things are not verified on the real OSS (assumption 25). Each call that names an object is a
 data call. A preflight is still answered. The signature is checked first.
@@ -16,7 +16,8 @@ from sandbox.oss.addressing import host_name
 from sandbox.oss.call import Call, Site
 from sandbox.oss.errors import OssError
 
-# Calls on a bucket that are data calls. Every call that names an object is a data call too.
+# Calls for a whole bucket that count as data calls. Every call that names an object is also a data
+# call.
 _DATA_OF_BUCKETS = (
     *("ListObjects", "ListObjectsV2", "ListMultipartUploads"),
     *("DeleteMultipleObjects", "PostObject"),
@@ -26,7 +27,7 @@ _DATA_OF_BUCKETS = (
 def check_endpoint(call: Call, operation: str, site: Site) -> None:
     """Refuse a data call through the public endpoint, if this endpoint is closed.
 
-    Every host except the bucket's own domain is the public endpoint. Raises
+    Every host counts as the public endpoint, except the bucket's own domain. Raises
     PublicEndpointForbidden.
     """
     is_data = bool(call.key) or operation in _DATA_OF_BUCKETS

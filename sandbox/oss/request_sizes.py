@@ -21,11 +21,11 @@ def check_length(headers: Mapping[str, str]) -> None:
 
 
 def check_size(headers: Mapping[str, str], size: int) -> None:
-    """Raise InvalidArgument if a chunked body has another size than its Content-Length says.
+    """Raise InvalidArgument if the size of a chunked body differs from its Content-Length.
 
     ali-oss sends chunks and a correct Content-Length (object.test.js, "should add object with
-    readstream"). The Content-Length may be signed. How the real OSS treats two sizes that differ is
-    not verified (assumption 55).
+    readstream"). The Content-Length may be signed. It is not verified how the real OSS treats two
+    sizes that differ (assumption 55).
     """
     length = headers.get("content-length")
     if length is not None and int(length) != size:
@@ -34,6 +34,6 @@ def check_size(headers: Mapping[str, str], size: int) -> None:
 
 
 def too_large(limit: int, ec: str = "") -> OssError:
-    """Make the refusal of more than `limit` bytes."""
+    """Make the error for an upload of more than `limit` bytes."""
     message = "Your proposed upload exceeds the maximum allowed size."
     return OssError(400, "EntityTooLarge", message, ec, details={"MaxSizeAllowed": str(limit)})

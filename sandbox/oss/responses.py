@@ -32,7 +32,7 @@ def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Respon
 def document(
     name: str, content: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with an XML document. `content` means the same as in xml.render()."""
+    """Answer with an XML document. `content` is a value that xml.render() accepts."""
     return Response(render(name, content), status, headers, media_type="application/xml")
 
 

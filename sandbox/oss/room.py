@@ -1,4 +1,4 @@
-"""Limits the stored bytes, of each object and in total, if strangers may upload (LAN=1).
+"""Limits the bytes of each stored object, and of all together, if strangers may upload (LAN=1).
 
 Everything on disk counts: objects, parts, incoming bytes, deleted files that are still being read,
 and the index with all headers.
@@ -29,14 +29,14 @@ class Limits(NamedTuple):
 
 
 def is_full(error: Exception) -> bool:
-    """Whether an operation failed because the disk is full, or a limit of the system is reached."""
+    """Whether the reason for `error` is a full disk, or a limit of the system."""
     if isinstance(error, sqlite3.OperationalError):
         return "full" in str(error)
     return isinstance(error, OSError) and error.errno in _FULL
 
 
 class Room:
-    """Counts reserved and released bytes. If there are no limits, every upload is accepted."""
+    """Counts reserved and released bytes. If `limits` is None, every upload is accepted."""
 
     def __init__(self, root: Path, data: Path, limits: Limits | None) -> None:
         self._root = root
@@ -69,12 +69,13 @@ class Room:
             )
 
     def take(self, size: int) -> None:
-        """Reserve `size` bytes. If it raises SandboxFull, no byte is reserved."""
+        """Reserve `size` bytes. If there is no room for them, raise SandboxFull and reserve
+        nothing."""
         with self._lock:
             self.check(size)
             self._files += size
 
     def give_back(self, size: int) -> None:
-        """Release `size` bytes that are no longer on disk."""
+        """Count `size` bytes as free again, because they are no longer on disk."""
         with self._lock:
             self._files -= size

@@ -19,9 +19,10 @@ from urllib.parse import quote
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
-"""The blanks around a header's value. Only the text between these blanks is signed (RFC 9110, 5.5).
-Python's strip() would also remove latin-1 blanks, which are stored as a part of the value. With
-strip(), the stored type or disposition would differ from the signed value."""
+"""The blanks around a header's value. The signature does not cover them (RFC 9110, 5.5).
+Python's strip() would also remove latin-1 blanks, which are stored as a part of the value. If
+strip() were used, the stored content type or disposition would have blanks that the signed value
+lacks."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"
@@ -62,10 +63,10 @@ V1_SUBRESOURCES = (
         """.split()
     )
 )
-"""The query parameters that V1 signs; it does not sign others.
+"""The query parameters that V1 signs. V1 signs no other query parameters.
 
-The names are from the lists of oss2.auth and of aliyun-oss-go-sdk (conn.go), which ossutil 1 uses.
-alibabacloud-oss-v2 also signs overwriteConfig.
+The names are from the source code of two SDKs: oss2 (oss2.auth), and aliyun-oss-go-sdk (conn.go),
+which ossutil 1 uses. alibabacloud-oss-v2 also signs overwriteConfig.
 """
 
 
@@ -115,10 +116,10 @@ def v4_canonical_request(
 ) -> bytes:
     """Return V4's canonical request.
 
-    `query` has name, value, and whether an empty value is written as "name=". The documentation
-    writes "name", but ali-oss signs "name=" for some parameters. `additional` are the names of
-    signed headers in addition to x-oss-*, Content-Type and Content-MD5, in lower case. Raises
-    KeyError if one of these headers is missing.
+    Each item of `query` is a name, a value, and True if an empty value is written as "name=". The
+    documentation writes "name", but ali-oss signs "name=" for some parameters. `additional` are the
+    names of signed headers in addition to x-oss-*, Content-Type and Content-MD5, in lower case.
+    Raises KeyError if one of these headers is missing.
     """
     names = sorted(set(additional))
     pairs = sorted((_encoded(name), _encoded(value), equals) for name, value, equals in query)
@@ -132,7 +133,8 @@ def v4_canonical_request(
 
 
 def v4_string_to_sign(canonical_request: bytes, timestamp: str, scope: V4Scope) -> str:
-    """Return V4's string to sign; `timestamp` is like 20231216T162057Z, or is the Date header."""
+    """Return V4's string to sign. `timestamp` is a time like 20231216T162057Z, or the text of the
+    Date header."""
     digest = hashlib.sha256(canonical_request).hexdigest()
     return f"{V4_ALGORITHM}\n{timestamp}\n{scope}\n{digest}"
 
@@ -149,5 +151,6 @@ def v4_signature(string_to_sign: str, secret: str, scope: V4Scope) -> str:
 
 
 def _encoded(text: str) -> str:
-    # quote() does not encode letters, digits and "_.-~". These are RFC 3986's unreserved set.
+    # quote() does not encode letters, digits and "_.-~". These are the unreserved characters of RFC
+    # 3986.
     return quote(text, safe="")

@@ -70,8 +70,8 @@ CREATE TABLE IF NOT EXISTS parts (
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket. `created` is in unix seconds. `cors` and `overwrite` are the stored texts of
-    cors.py and overwrite.py."""
+    """A bucket. `created` is in unix seconds. `cors` and `overwrite` are the bucket's rules, as
+    texts that cors.py and overwrite.py have made."""
 
     name: str
     created: float
@@ -174,7 +174,8 @@ class Staged:
             os.close(folder)
 
     def discard(self) -> None:
-        """Remove the bytes. If they were stored or removed before, do nothing."""
+        """Remove the bytes. Do nothing if they are already stored (as an object or as a part), or
+        already removed."""
         if not self.stored and not self._discarded:
             self._discarded = True
             # On a full disk the buffered bytes cannot be written.
@@ -241,8 +242,8 @@ class Storage:
         self._data = root / "data"
         self._data.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        # Every process holds a shared lock on the open folder. Only a process that is the folder's
-        # only user may decide which files are unused.
+        # Every process that uses the folder holds a shared lock on it. Only a process that finds no
+        # other lock may decide which files are unused.
         self._folder_lock = (root / "lock").open("w")
         self._lock = threading.RLock()
         self._leases: Counter[str] = Counter()
@@ -265,8 +266,8 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise SandboxGone if the folder was removed while the storage was open. The objects are
-        then lost, although the open index still lists them."""
+        """Raise SandboxGone if the folder was removed while the storage was open. Without
+        this check, the open index would still list the lost objects."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
         except FileNotFoundError:
@@ -287,7 +288,7 @@ class Storage:
         )
 
     def close(self) -> None:
-        """Close the index. No method may be called afterwards."""
+        """Close the index. Nobody may call a method of the storage after close()."""
         with self._lock:
             self._index.close()
         self._folder_lock.close()
@@ -400,9 +401,9 @@ class Storage:
     ) -> ObjectInfo:
         """Append finished bytes at `position`, which must be the object's size.
 
-        `headers` are used only for a new object. An `acl` is always used (TestAppendObject of
-        aliyun-oss-go-sdk). Raises PositionNotEqualToLength, ObjectNotAppendable, EntityTooLarge,
-        and without `overwrite` also FileAlreadyExists.
+        `headers` are used only if the append creates the object. Each append can set a new `acl`
+        (TestAppendObject of aliyun-oss-go-sdk). Raises PositionNotEqualToLength,
+        ObjectNotAppendable, EntityTooLarge, and without `overwrite` also FileAlreadyExists.
         """
         with self._transaction():
             old = self._find(bucket, key)
@@ -452,7 +453,7 @@ class Storage:
 
     def open(self, bucket: str, key: str) -> OpenObject:
         """Open an object. The object's bytes stay readable and unchanged, even if the key is
-        overwritten.
+        overwritten or deleted.
 
         Raises NoSuchKey.
         """
@@ -471,7 +472,7 @@ class Storage:
             )
 
     def delete(self, bucket: str, keys: Iterable[str]) -> None:
-        """Delete objects. Keys without an object count as deleted."""
+        """Delete objects. If a key has no object, nothing happens."""
         obsolete: list[str] = []
         with self._transaction():
             for key in keys:
@@ -532,7 +533,7 @@ class Storage:
         return _upload(rows[0])
 
     def uploads(self, bucket: str, prefix: str) -> list[Upload]:
-        """Return all uploads of a bucket under a prefix, by key and age."""
+        """Return all uploads under a prefix of a bucket, sorted by key and then by age."""
         rows = self._rows(
             f"SELECT {_UPLOAD} FROM uploads WHERE bucket = ? AND key >= ? "  # noqa: S608
             "AND (? IS NULL OR key < ?) ORDER BY key, id",
@@ -591,11 +592,12 @@ class Storage:
         acl: str | None = None,
         overwrite: bool,
     ) -> ObjectInfo:
-        """Make an object from these parts, which parts() returned, and drop all other parts.
+        """Make an object from `parts`, and drop all other parts of the upload.
 
-        Without parts the object is empty. Without an `acl` the object gets the ACL of the upload.
-        Raises InvalidPart if a part has changed since parts(), NoSuchUpload, FileAlreadyExists,
-        EntityTooLarge.
+        `parts` come from parts().
+        Without parts the object is empty. If `acl` is None, the object gets the ACL that was set
+        when the upload began. Raises NoSuchUpload, FileAlreadyExists, EntityTooLarge, and
+        InvalidPart if a part has changed since the call of parts().
         """
         upload = self.upload(bucket, key, upload_id)
         self._room.check_object(sum(part.size for part in parts))
@@ -665,7 +667,7 @@ class Storage:
 
     def _replace(self, bucket: str, made: ObjectInfo, overwrite: bool) -> list[str]:
         """Write the row, and return the files that no row uses any more."""
-        # The bucket may have been deleted while the bytes came in.
+        # Another request may have deleted the bucket during this upload.
         if self.bucket(bucket) is None:
             raise no_such_bucket(bucket)
         old = self._find(bucket, made.key)
@@ -753,7 +755,7 @@ class Storage:
         fcntl.flock(self._folder_lock, fcntl.LOCK_SH)
 
 
-# The rules have their own table, because the index of an earlier version has no place for them.
+# The rules have their own table, because an index of an earlier version has no column for them.
 _BUCKETS = (
     "SELECT name, created, acl, cors, coalesce(rules, '[]') FROM buckets "
     "LEFT JOIN overwrite_rules ON bucket = name"
@@ -766,15 +768,15 @@ def multipart_etag(parts: Sequence[str]) -> str:
     """Return the ETag of an object made of parts with these ETags.
 
     The ETag is the MD5 of the parts' ETags as text (S3 uses the bytes of the parts' ETags). The
-    vendor's Go SDK has an example (download_test.go). The ETag of an object without parts is not
-    verified on the real OSS (assumption 64). An object that an earlier version of the sandbox made
-    keeps its ETag.
+    vendor's Go SDK has an example of this ETag (download_test.go). The ETag of an object without
+    parts is not verified on the real OSS (assumption 64). An object that an earlier version of the
+    sandbox made keeps its ETag.
     """
     return f"{_md5(''.join(parts))}-{len(parts)}"
 
 
 def invalid_part() -> OssError:
-    """Make the refusal of parts that are missing or differ from the client's list."""
+    """Make the error for parts that are missing or differ from the client's list."""
     message = (
         "One or more of the specified parts could not be found or the specified entity tag "
         "might not have matched the part's entity tag."

@@ -18,7 +18,8 @@ from sandbox.oss.errors import invalid_argument, malformed_xml
 
 MAX_DEPTH = 8  # levels of nested elements (the sandbox's own limit)
 
-# Characters that XML 1.0 cannot hold in any form. encoding-type=url exists for keys with them.
+# Characters that XML 1.0 cannot hold in any form. encoding-type=url exists for keys with these
+# characters.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # The control characters among them. SDKs still write these into a key's element.
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f]")
@@ -64,7 +65,7 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
     # While expat parses, a placeholder replaces each control character. The placeholder is random,
     # so a client cannot guess it.
     mark = secrets.token_hex(16)
-    # A body with a NUL byte is in UTF-16. It is passed on unchanged.
+    # If the body contains a NUL byte, its encoding is UTF-16. Such a body is passed on unchanged.
     if b"\0" not in body:
         body = _KEY_TEXT.sub(lambda key: _CONTROL_IN_KEY.sub(_marker(mark), key[0]), body)
     builder = ElementTree.TreeBuilder()
@@ -127,7 +128,7 @@ def text_of(element: ElementTree.Element, name: str) -> str:
 
 
 class ListedKey(str):
-    """A key in a listing. Control characters in this key are written raw.
+    """A key in a listing. Its control characters are written as they are, without an escape.
 
     A raw control character is not valid XML 1.0, and expat refuses it, so clients can ask for
     encoding-type=url. ali-oss does not ask for it, but reads the raw key ("should encode variant
@@ -150,7 +151,8 @@ def key_writer(query: Mapping[str, str], *, lists: bool = False) -> KeyWriter:
 
 
 class KeyWriter:
-    """Writes object keys in the request's encoding-type (oss2 always asks for url)."""
+    """Writes object keys in the encoding that the request asks for with encoding-type (oss2 always
+    asks for url)."""
 
     def __init__(self, is_url: bool, plain: type[str]) -> None:
         self._is_url = is_url

@@ -1,5 +1,5 @@
-"""Tests `make burst`: it runs real instances under a small load, and its figures are calculated
-correctly."""
+"""Tests that `make burst` runs real instances under a small load, and that it calculates its
+figures correctly."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Tests the events that the benchmark sends to copies of the function. The function grants the
-request of each event, and calls STS only for the events that need a new token."""
+"""Tests the events that the benchmark sends to copies of the function. The function answers
+each event with status 200, and calls STS only for the events that need a new token."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from bench.copies import CompareError, Python, find_python, make_copies, put_bas
 from repositories import git
 
 THIS = Python(sys.executable, "3.11.0")
-# This ops/build.py writes an index.py with the text of the file index.txt in its tree.
+# A simple ops/build.py for the test's repository. It copies the text of index.txt, which is in the
+# same tree, into index.py.
 BUILD = """\
 from pathlib import Path
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ Values = list[float]
 
 
 def noisy(chance: random.Random, scale: float, count: int = 20) -> Values:
-    """Return times in milliseconds, as on a busy machine. Most of them are near `scale`, and some
-    are far above it."""
+    """Return times in milliseconds, like those measured on a busy machine. Most times are near
+    `scale`, and some are far above it."""
     return [
         scale * chance.lognormvariate(0, 0.05) * chance.choice([1, 1, 1, 1.5]) for _ in "x" * count
     ]
@@ -38,8 +38,8 @@ def test_too_few_rounds_are_refused() -> None:
 
 
 def test_rounds_are_divided_one_by_one() -> None:
-    """Other work of the machine makes a whole round slower, so this effect is not in the ratio of a
-    round."""
+    """Other work of the machine slows down both programs of a round alike, so it does not change
+    the ratio of the round."""
     busy = [1.0, 2.0, 4.0, 8.0, 3.0, 5.0]
     assert ratio_of([1.1 * each for each in busy], busy) == Ratio(1.1, 1.1, 1.1)
     assert ratio_of(busy, busy) == Ratio(1.0, 1.0, 1.0)
@@ -91,8 +91,8 @@ def test_a_limit_is_kept_missed_or_undecided_by_the_whole_interval() -> None:
     over = Comparison(Ratio(1.08, 1.051, 1.1), AROUND_1)
     found = [(each.is_within(1.05), each.is_over(1.05)) for each in (within, undecided, over)]
     assert found == [(True, False), (False, False), (False, True)]
-    # Here the ratio of two equal copies may be up to 1.06, so the ratio `over` does not exceed the
-    # limit.
+    # Here the control, which compares two equal copies, reaches 1.06. The change `over` begins at
+    # 1.051, so it may be noise, and does not count as a difference.
     assert not over._replace(control=Ratio(1.0, 0.9, 1.06)).is_over(1.05)
 
 

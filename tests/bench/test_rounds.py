@@ -17,8 +17,8 @@ THIS = Python(sys.executable, "3.11.0")
 LOGIN = ", with a login"
 KINDS = ["a new token", "a token served again", "a signed URL (PUT)", "a signed URL (GET)"]
 
-# This function fakes its CPU time. Therefore two copies take equal times, even if other programs
-# run on the machine.
+# This function fakes its CPU time. Therefore the measured times of two copies are equal, even if
+# other programs run on the machine.
 EQUAL = """\
 import json, time
 cpu = 1000.0

@@ -1,7 +1,8 @@
 """The whole round trip: token, SDK upload with callback, verification, webhook and listing.
 
-Every part is real: the SDKs, the sandbox's OSS with its own key, and the function behind its
-gateway. The back end verifies each request as docs/callbacks.md tells it to.
+No part is replaced by a fake for the test: real SDKs upload to the sandbox's OSS, which has its own
+key, and the function runs behind the sandbox's gateway. The back end verifies each request as
+docs/callbacks.md tells it to.
 """
 
 from __future__ import annotations
@@ -328,7 +329,8 @@ def test_a_hook_that_refuses_fails_the_callback_and_the_object_is_there(world: W
 
 
 def forged(token: dict[str, Any], **changes: str) -> dict[str, str]:
-    """Return the headers of a callback whose text a client has changed. OSS signs any text."""
+    """Return headers for an upload. The client has changed the callback's text in these headers.
+    OSS signs any text."""
     callback = json.loads(base64.b64decode(token["Scope"]["Callback"]))
     for name, value in changes.items():
         callback["callbackBody"] = callback["callbackBody"].replace(f"${{{name}}}", value)
@@ -399,7 +401,7 @@ HEARD = {"order": OWN["x:order"], "note": "", "source": "app"}
 
 
 def test_own_variables_of_a_token_reach_the_back_end(world: World) -> None:
-    """Users of the SDKs ask most often how to do this (ali-oss#589, ios#258, java#80)."""
+    """The SDKs' users ask most often how to send own variables (ali-oss#589, ios#258, java#80)."""
     token = world.ask("/", "alice")
     bucket = Token.of(token).oss2("v4")
     headers = with_own(token, OWN_BODY, OWN)
@@ -480,7 +482,7 @@ OWN_WISHES: list[tuple[str, str, dict[str, str], str]] = [
     ("/signed-url", f"a={'%2B' * 1000}", {"object": "l" * 900}, "must be shorter, because"),
     ("/signed-url", "a=1", {"method": "GET"}, "callback_variables: is for PUT only"),
     ("/signed-url", "a=1", {"method": "HEAD"}, "callback_variables: is for PUT only"),
-    ("/multipart", "a=1", {"size": "9"}, "callback_variables: needs Upload as well"),
+    ("/multipart", "a=1", {"size": "9"}, "callback_variables: needs Upload too"),
     ("/", "a=1", {}, "callback_variables: is for other routes"),
 ]
 
@@ -497,8 +499,8 @@ def test_a_wish_for_own_variables_that_cannot_be_granted_says_why(
 
 @pytest.mark.parametrize("name", ["callback", "callback_url", "callbackUrl", "variables"])
 def test_what_clients_call_so_for_other_ends_is_ignored(world: World, name: str) -> None:
-    """Clients of other servers send these names. For example, JSONP uses `callback`, and GraphQL
-    uses `variables`."""
+    """Clients may send these names for purposes that have nothing to do with our callbacks. For
+    example, JSONP uses `callback`, and GraphQL uses `variables`."""
     assert world.ask("/form", "alice", **{name: "x"})["StatusCode"] == 200
 
 

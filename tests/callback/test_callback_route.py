@@ -112,7 +112,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
         "Object": KEY,
         "Size": len(BODY),
         "ETag": ETAG,
-        # The function asked OSS for this type, because the callback does not contain it.
+        # The callback does not contain the content type, so the function asked OSS for it.
         "ContentType": "image/jpeg",
         "Width": 640,
         "Height": 480,
@@ -129,7 +129,7 @@ def test_a_verified_upload_is_answered_and_logged_as_one_line(
 def test_the_golden_event_is_verified_and_then_held_against_oss(
     env: Env, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything is as in production, except for OSS's key. The key in tests/events replaces it."""
+    """Everything is as in production, but the key in tests/events replaces OSS's key."""
     monkeypatch.setattr(oss_keys, "BUNDLED", (EVENTS / "callback_key.pem").read_text())
     lines = ("HTTP/1.1 200 X", "Content-Length: 5", f'ETag: "{ETAG}"', "Content-Type: i/j")
     head = "\r\n".join((*lines, "Last-Modified: Tue, 24 Nov 2026 10:00:00 GMT", "", ""))
@@ -200,8 +200,8 @@ def test_a_refusal_has_a_real_status_and_its_reason_in_the_log(
     values: dict[str, object],
     reason: str,
 ) -> None:
-    """By default, errors for apps have status 200. OSS takes 200 as success, so errors for
-    callbacks have their true status."""
+    """By default, errors for apps have status 200. But OSS treats 200 as success, so an error in
+    answer to a callback always has its true HTTP status."""
     request = call(cloud, oss, **values)
     caplog.clear()
     with caplog.at_level(logging.INFO, "sts_token"):
@@ -325,7 +325,8 @@ def test_a_hook_hears_nothing_of_what_is_not_verified(cloud: RunningCloud, oss: 
 def test_a_hook_that_hangs_fails_the_callback_before_oss_gives_up(
     cloud: RunningCloud, oss: OssSigner, mocker: MockerFixture
 ) -> None:
-    """OSS waits 5 s. The limit is patched to make the test quick."""
+    """OSS waits 5 s for the function. Here the function's own limit is only 0.8 s, so that the test
+    is quick."""
     assert callback_route.CALLBACK_SECONDS < 5
     mocker.patch("token_service.routes.callback.CALLBACK_SECONDS", 0.8)
     began = time.monotonic()

@@ -215,8 +215,8 @@ def test_all_of_callbacks_is_read_where_it_is_set() -> None:
 
 
 def test_the_seal_says_when_the_login_was_made() -> None:
-    """LOGINS_NOT_BEFORE may be set while an upload runs, so the callback must tell when the login
-    was made."""
+    """The operator may set LOGINS_NOT_BEFORE during an upload. So the callback must contain the
+    time when the login was made."""
     for issued, sealed_as in ((1_795_511_000, 1_795_511_000), (1.9, 1), (-5, 0), (None, None)):
         grant = GRANT._replace(login=Login("alice", issued, 600))
         made = callback_parameters(grant, EXPIRES, HTTPS, SECRETS)

@@ -286,8 +286,8 @@ def test_keys_of_few_urls_are_kept(cdn: ScriptedSts, clock: list[float]) -> None
 def test_many_urls_cause_no_more_fetches_than_one_and_drive_no_good_key_out(
     cdn: ScriptedSts, clock: list[float]
 ) -> None:
-    """A client with a token has a valid seal, so it can make OSS send callbacks that name any URL
-    of a key."""
+    """A client with a token has a valid seal, so its callbacks are not refused at once. Each of
+    these callbacks may give a different URL for OSS's public key."""
     cdn.moves[:] = [answer(200, OWN.pem), answer(404, b"")]
     keys = OssKeys(None)
     verify(keys, OWN)

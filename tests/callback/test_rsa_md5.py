@@ -70,7 +70,8 @@ def test_a_signature_over_another_digest_is_refused() -> None:
 
 
 def test_a_signature_of_another_length_is_refused() -> None:
-    """A longer signature is refused even if its number is equal to the valid one modulo the key."""
+    """A signature of another length is refused. One of these signatures is the sum of a valid
+    signature and the modulus. In RSA this sum gives the same result as the valid signature."""
     sound = SIGNER.sign(b"text")
     longer = (int.from_bytes(sound, "big") + OWN.modulus).to_bytes(129, "big")
     for signature in (b"", b"\x00" + sound, sound[1:], sound + b"\x00", longer):
@@ -78,8 +79,8 @@ def test_a_signature_of_another_length_is_refused() -> None:
 
 
 def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
-    """If the modulus is added to the number of a signature, a loose verifier would accept the sum,
-    too."""
+    """A signature is a number below the modulus. If somebody adds the modulus to this number, RSA
+    gives the same result. A careless verifier would therefore accept the larger number, too."""
     texts = (str(number).encode() for number in range(1000))
     signed = ((text, SIGNER.sign(text)) for text in texts)
     numbers = ((text, int.from_bytes(sound, "big") + OWN.modulus) for text, sound in signed)
@@ -88,8 +89,8 @@ def test_a_number_that_is_not_below_the_modulus_is_refused() -> None:
 
 
 def test_rubbish_after_the_digest_is_refused() -> None:
-    """With an exponent of 3, a verifier that parses the padding loosely would accept a forged
-    signature (a cube root)."""
+    """For a key with exponent 3, anybody can compute a number whose cube begins like a valid block
+    and ends with other bytes. A careless verifier would accept this number as a signature."""
     key = PublicKey((1 << 2047) + 1, 3)
     info = bytes.fromhex("3020300c06082a864886f70d020505000410")
     digest = bytes.fromhex("1cb251ec0d568de6a929b520c4aed8d1")  # of "text"

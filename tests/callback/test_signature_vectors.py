@@ -2,7 +2,7 @@
 
 OSS signs with MD5, for which Wycheproof has no vectors. Some tests therefore call the same code
 with SHA-256 in place of MD5, and check Wycheproof's vectors for SHA-256 (tests/vectors/README.md).
-Other tests make the same faults in MD5 signatures, with a key of our own.
+Other tests sign with MD5 and a key of our own. Their faults are those of Wycheproof's vectors.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def test_what_wycheproof_calls_invalid_is_refused() -> None:
 
 
 def test_what_wycheproof_calls_an_invalid_jws_is_refused() -> None:
-    """This test uses the JWS vectors, because no other vectors have faults in the DigestInfo."""
+    """Only the JWS vectors have signatures with faults in the DigestInfo, the part that names the
+    hash function. So this test uses them."""
     vectors = [
         vector
         for vector in login_vectors("json_web_signature")
@@ -184,9 +185,9 @@ def cube_root(number: int) -> int:
 
 
 def test_a_forgery_with_garbage_in_the_middle_is_refused() -> None:
-    """With an exponent of 3, an attacker can forge a signature without the private key. He computes
-    a number whose cube begins with the padding and ends with the digest. Parsers that skip wrong
-    lengths accept this number (CVE-2014-1568, "BERserk")."""
+    """With an exponent of 3, an attacker can forge a signature without the private key. The
+    attacker computes a number whose cube begins with the padding and ends with the digest. A parser
+    that does not check lengths in the padding accepts this number (CVE-2014-1568, "BERserk")."""
     key = PublicKey((1 << 2047) + 1, 3)
     texts = (b"text %d" % number for number in range(100))
     digests = ((text, hashlib.md5(text, usedforsecurity=False).digest()) for text in texts)
@@ -233,7 +234,7 @@ def theirs(der: bytes) -> PublicKey | None:
 
 def test_a_faulty_key_is_refused_or_is_the_one_that_others_read() -> None:
     """We refuse each faulty SubjectPublicKeyInfo that the package cryptography refuses. If we
-    accept a faulty one, we read the same key from it as that package."""
+    accept a faulty SubjectPublicKeyInfo, we and the package read the same key from it."""
     numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
     n = numbers.n.to_bytes(257, "big")
     algorithm = [Element(0x06, bytes.fromhex("2a864886f70d010101")), Element(0x05, b"")]

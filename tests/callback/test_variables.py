@@ -1,4 +1,5 @@
-"""An app's own variables reach the back end, and none of them is ever read as one of our fields."""
+"""An app's own variables reach the back end. The function does not read its own fields from
+these variables."""
 
 from __future__ import annotations
 
@@ -85,8 +86,8 @@ def test_they_have_no_say_in_the_id_of_an_upload() -> None:
 
 
 def spellings(name: str) -> list[str]:
-    """Return ways to write the name of one of our fields, so that some parsers read the wrong
-    value."""
+    """Return spellings of the name of one of our fields. Some parsers take a field with such
+    a spelling for our field."""
     return [
         name,
         f"x:{name}",
@@ -189,7 +190,7 @@ def test_thousands_are_refused_without_a_look_at_each() -> None:
 
 
 def test_the_name_of_a_stranger_without_a_seal_is_not_in_the_message() -> None:
-    """The message goes to the log, so it must not contain the stranger's text."""
+    """The message goes to the log, so the message must not contain text from a stranger."""
     request = signed("&bucket2=1&seal2=x")
     fields = request.body.decode().split("&")
     forged = "&".join(field for field in fields if not field.startswith("seal="))

@@ -52,7 +52,8 @@ KEYS = keys_of(OSS.pem.decode())
 
 @pytest.fixture(autouse=True, scope="module")
 def fetches() -> Iterator[list[Url]]:
-    """The list of URLs of keys that a test would fetch. test_public_keys.py tests real fetches."""
+    """Replace the fetch of public keys, so that these tests send no request. The result is the list
+    of the URLs that would be fetched. test_public_keys.py tests real fetches."""
     asked: list[Url] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OssKeys, "_fetch", lambda self, url, end: asked.append(url))
@@ -142,7 +143,8 @@ def test_a_base64_body_is_the_same_callback() -> None:
 
 
 def test_the_path_may_be_rewritten_before_it_arrives() -> None:
-    """OSS signs the path of CALLBACK_URL, and a gateway may remove the prefix of a path."""
+    """OSS signs the path of CALLBACK_URL. A gateway may remove the beginning of this path, so the
+    request may arrive with a shorter path."""
     accept(sound()._replace(path="/callback"))
 
 
@@ -311,8 +313,8 @@ def test_the_longest_key_fits() -> None:
 
 
 def test_a_query_is_refused() -> None:
-    """The platform does not pass the raw query, so we would not know the exact text that OSS
-    signed."""
+    """OSS's signature includes the query of the callback's URL. The platform does not pass the raw
+    query to the function, so the function could not know the exact text that OSS signed."""
     assert refusal(sound()._replace(query={"id": "1"})) == "the URL has a query"
 
 
@@ -419,7 +421,8 @@ def test_a_callback_that_oss_signed_and_that_is_not_true_is_refused(head: Object
 
 
 def ids(values: Mapping[str, object] = NONE, head: ObjectHead = HEAD) -> tuple[str, str]:
-    """Return the Id and LegacyId of a callback in which OSS's variables have these values."""
+    """Return the Id and the LegacyId of an upload. `values` are the values of OSS's variables in
+    the callback."""
     callback = accept(filled(values))
     upload = confirm(callback, head._replace(size=callback.size))
     return upload.id, upload.legacy_id
@@ -506,7 +509,8 @@ def test_any_request_is_refused_and_nothing_breaks(
     request = sound()._replace(**taken)  # type: ignore[arg-type]
     whole = sound()
     if request.body == whole.body and request.headers == whole.headers and not request.query:
-        # Any path is accepted, since CALLBACK_URL's path was signed.
+        # Only the path differs. Any path is accepted, because OSS has signed the path of
+        # CALLBACK_URL.
         return
     refusal(request)
 

@@ -1,4 +1,4 @@
-"""`make chaos` runs all cases and prints a table of the faults. It exits with status 1 if a case
+"""`make chaos` runs all cases and prints a table of the faults. The exit status is 1 if a case
 shows a loss."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""If the clocks differ by 20 minutes, the answer reports this. After they are set right, everything
-works again."""
+"""If the clocks differ by 20 minutes, the answer reports this. After the clocks are set right,
+everything works again."""
 
 from __future__ import annotations
 

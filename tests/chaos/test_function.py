@@ -26,7 +26,8 @@ BY_LINK = pytest.mark.parametrize("link", LINKS, ids=lambda link: link.name)
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Assert that there are as many descriptors and threads after the fault as before."""
+    """After each test, assert that no more file descriptors and threads are open than before the
+    test."""
 
     def open_now() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
@@ -98,7 +99,7 @@ def test_a_fault_that_lasts_is_answered_in_time(
     try_fault(env, link, name, tries, caplog)
 
 
-# One attempt of a request that is retried
+# The fault hits only one attempt, and the request is retried
 
 
 @pytest.mark.parametrize("name", ["reset", "half a body", "not HTTP", "headers, endless"])

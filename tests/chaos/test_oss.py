@@ -47,7 +47,8 @@ def oss(running: OssProcess) -> Iterator[OssProcess]:
     assert running.append("appended", 0, OLD).status == 200
     before = running.open_now()[0]
     yield running
-    # The OSS keeps its threads for reading after a request. It has at most 40 of these threads.
+    # The OSS reads with at most 40 threads. These threads continue to exist after the request
+    # ends.
     wait_for(lambda: running.open_now()[0] <= before and running.open_now()[1] <= 41)
     wait_for(lambda: not litter(running.folder))
 
@@ -255,7 +256,8 @@ def test_a_file_that_may_not_grow_is_refused_whole(
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """Mount a tmpfs of this many MB. Without root, leave the case out."""
+    """Mount a tmpfs of `megabytes` MB. If the mount is not possible, for example without root,
+    leave the case out."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if mount is None or umount is None or os.geteuid() != 0:
         left_out("a full disk", "to mount a tmpfs needs root")
@@ -297,7 +299,8 @@ def numbered(number: int) -> bytes:
 
 
 class Writer:
-    """Writes one key again and again. `said` is the number of the last acknowledged write."""
+    """Writes one key again and again. The writes are numbered. `said` is the number of the last
+    write for which OSS answered success."""
 
     def __init__(self, way: str, said: int) -> None:
         self.way, self.said = way, said
@@ -324,8 +327,8 @@ class Writer:
         return oss.put(self.way, data)
 
     def check(self, oss: OssProcess, tries: Tries) -> None:
-        """Assert that every acknowledged write is stored. One more write may be stored, but only if
-        it is complete."""
+        """Assert that the object contains the last acknowledged write, or the complete write after
+        it. After appends, the object also contains all earlier writes."""
         held = tries.ask(lambda: oss.get(self.way)) or b""
         size = len(numbered(0))
         if self.way == "append":

@@ -13,7 +13,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 
 def told(table: Table, name: str, outcome: Outcome, *rows: Row) -> None:
-    """Report one case to the table, as pytest does."""
+    """Give the table the three reports that pytest makes for one case."""
     why: Any = ("file", 1, "Skipped: needs root") if outcome == "skipped" else None
     properties = [(PROPERTY, list(row)) for row in rows]
     for when in ("setup", "call", "teardown"):

@@ -27,16 +27,16 @@ from token_service.settings.variables import VARIABLES
 Document = dict[str, Any]
 
 BUILD_ONLY = {"JWT_JWKS_FILE"}
-"""Variables that name a file of the package. template.yml does not have them, because its code has
-no files of the operator."""
+"""Variables that name a file of the package. template.yml contains the function's code, and
+an operator cannot add a file to this code. So template.yml does not have these variables."""
 SANDBOX_ONLY = {"STS_ENDPOINT"}
 """Variables that `s local` needs for the sandbox. In the cloud, the function uses the region's
 default."""
 PLATFORMS = set(CREDENTIALS)
 """Variables that Function Compute sets."""
 NARROWER = {"UploadMaxBytes": 4_999_999_999}
-"""The largest number that the template accepts for a parameter. The function accepts more, but a
-pattern for that would be too long."""
+"""The largest number that the template accepts for a parameter. The function accepts larger numbers
+too, but the regular expression for that would be too long."""
 MADE_BY_THE_STACK = {"ROLE_ARN", "OSS_REGION"}
 OTHERWISE_NAMED = {
     "TOKEN_EXPIRE_TIME": "SessionSeconds",
@@ -74,7 +74,7 @@ def _default(text: str) -> str:
 
 
 def role_names(text: str) -> str:
-    """Return the ARN that s.yaml makes by expressions from the account and the name."""
+    """Return the role ARN that s.yaml builds from the account's id and the function's name."""
     found = re.fullmatch(
         r"\$\{env\('\w*ROLE_ARN', 'acs:ram::' \+ config\('AccountID'\) \+ ':role/' \+ "
         r"env\('FUNCTION_NAME', '([\w-]+)'\) \+ '([\w-]+)'\)\}",
@@ -164,8 +164,8 @@ def test_every_variable_of_the_catalogue_is_passed_on(props: Document) -> None:
 
 
 def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document) -> None:
-    """A default in s.yaml is the same as in the catalogue, or it is empty. If it is empty, the
-    function uses its own default."""
+    """A default in s.yaml is empty, or the same as in the catalogue. If a default in s.yaml is
+    empty, the function uses its own default."""
     for variable in VARIABLES:
         expression = props["environmentVariables"].get(variable.name)
         if expression and variable.name not in ("ROLE_ARN", "OSS_REGION"):
@@ -173,8 +173,8 @@ def test_what_is_passed_on_by_default_is_the_catalogues_default(props: Document)
 
 
 def test_every_variable_of_the_template_has_its_parameter(template: Document) -> None:
-    """Most parameters have the name of their variable. Their accepted values and defaults are those
-    of the catalogue."""
+    """Most parameters have the name of their variable. A parameter has the same accepted values and
+    the same default as its variable in settings/variables.py."""
     texts, _ = reference.load()
     passed_on = template["Resources"]["Function"]["Properties"]["EnvironmentVariables"]
     for variable in VARIABLES:
@@ -543,7 +543,8 @@ WITHOUT_FUNCTION = {
     *("BucketVersioning", "RequireHttps", "OssEndpoint", "BindOssEndpoint", "Overwrite"),
     *("MaxSessionDuration", "CreateLogProject"),
 }
-"""Parameters that still have an effect if another tool deploys the function."""
+"""Parameters that have an effect even if the stack has no function. In this case another tool
+deploys the function."""
 
 
 def shown(template: Document, **given: object) -> set[str]:

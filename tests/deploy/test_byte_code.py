@@ -27,8 +27,8 @@ from signed_logins import KEYS, SECRET, jwk, jwks, login
 SERVE_ONCE = ROOT / "ops" / "serve_once.py"
 pytestmark = pytest.mark.slow
 
-# Runs ops/serve_once.py, and prints to stderr the names of all code that Python compiles in this
-# time.
+# Runs ops/serve_once.py. At the end, prints to stderr the names of all code that Python compiled
+# during the run.
 AUDITED = """
 import atexit, json, runpy, sys
 names = set()
@@ -41,7 +41,7 @@ del sys.argv[0]
 exec(compile(open(sys.argv[0]).read(), "serve_once", "exec"))
 """
 
-# Prints each file of byte code in a folder, and its faults.
+# This program prints each file of byte code in a folder, and what is wrong with the file.
 JUDGED = """
 import importlib.util, json, marshal, pathlib, sys
 def same(one, other):
@@ -121,8 +121,8 @@ def test_nothing_is_compiled_for_a_first_token(
 ) -> None:
     env, bearer = way_in(tmp_path, way)
     before = files(unpacked)
-    # Only these two are compiled at run time: classes of the standard library, and the template of
-    # a policy.
+    # At run time Python compiles only two kinds of text that are not files: the code that the
+    # standard library makes for classes (<string>), and the template of a policy (<template>).
     assert cold_start(python, unpacked, env, bearer) <= {"<string>", "<template>"}
     assert files(unpacked) == before
 
@@ -160,7 +160,7 @@ def test_byte_code_of_another_source_would_show(
 ) -> None:
     folder = tmp_path / "code"
     shutil.copytree(package, folder)
-    # Only a comment is added to index.py, so its code stays the same.
+    # A comment is added at the end of index.py. The code of the file does not change.
     with (folder / "index.py").open("a") as source:
         source.write("# Edited.\n")
     shutil.copyfile(folder / beside(Path("index.py")), folder / beside(Path("wsgi.py")))
@@ -201,7 +201,8 @@ def health(python: Python, folder: Path, *flags: str) -> bool:
 def test_health_says_whether_python_finds_it(
     python: Python, unpacked: Path, package: Path, tmp_path: Path
 ) -> None:
-    """/health shows an operator whether assumption 37 is true: Python uses the byte code."""
+    """/health tells an operator whether Python uses the byte code of the package (assumption
+    37)."""
     assert health(python, unpacked)
     # With these options, Python looks for byte code in another folder, or in a file with another
     # name.

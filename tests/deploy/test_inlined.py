@@ -1,7 +1,8 @@
-"""Tests the code that `make template` puts into the template. It is run as in Function Compute.
+"""Tests the code that `make template` puts into the template. The tests run this code as Function
+Compute does.
 
 The process has only this code and the packages that are preinstalled in the runtime. The roles are
-those of the stack."""
+made in the sandbox as the stack defines them."""
 
 from __future__ import annotations
 
@@ -124,7 +125,8 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
         Service(oss.create_app(storage, identities, region=REGION), listen(0)),
         Service(sts.create_app(identities), listen(0)),
     ]
-    # The platform sets variables with the key of this session for a function that has a role.
+    # If a function has a role, the platform opens a session of this role, and puts the session's
+    # key into the function's variables.
     session = identities.assume(function, "function-compute", None, 3600)
     with in_background(services):
         yield {

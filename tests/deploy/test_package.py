@@ -119,8 +119,8 @@ def test_what_pip_cannot_fetch_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 def test_another_pythons_compiled_modules_take_the_places_of_the_runtimes(
     package: Path, tmp_path: Path
 ) -> None:
-    """For measurements with another Python, only the compiled modules of a package are replaced.
-    All other files stay as deployed."""
+    """To measure a package with another Python, replace only the package's compiled modules. All
+    other files stay as deployed."""
     other = tmp_path / "sts_token"
     shutil.copytree(package, other)
     replace_compiled(other, "3.12")

@@ -57,7 +57,8 @@ Allowed = set[tuple[str, str]]
 
 
 def accesses() -> Iterator[tuple[Access, str]]:
-    """Yield all requests that the tests try, and the name of each request's place."""
+    """Yield all requests that the tests try. For each request, also yield the place where it
+    would act. For example, "folder" means all keys in the folder of the uploads."""
     actions = [*OTHER_ACTIONS, *needed_on_objects(), "oss:ListObjects"]
     actions += ["sts:AssumeRole", "log:PostLogStoreLogs"]
     for action in actions:
@@ -78,8 +79,8 @@ def accesses() -> Iterator[tuple[Access, str]]:
 
 
 def needed_on_objects() -> list[str]:
-    """Return the actions on objects that the function's policies can grant. The role limits
-    all_policy."""
+    """Return the actions on objects that the function's policies can grant. all_policy is left out,
+    because it grants everything that the role allows."""
     names = offered()
     assert len(names) >= 3
     found = set()
@@ -146,7 +147,7 @@ def test_in_an_existing_bucket_both_roles_may_do_the_same(template: Template) ->
 @pytest.mark.parametrize(
     ("given", "function", "sessions"),
     [
-        # With the defaults, callers get tokens that write, signed URLs, forms, and the list of
+        # With the defaults, callers get tokens for writing, signed URLs, forms, and the list of
         # their own uploads.
         ({}, "sts:AssumeRole oss:PutObject oss:GetObject oss:ListObjects", WRITING),
         ({"MultipartSecret": "m" * 32}, f"sts:AssumeRole {WRITING} {READING}", WRITING),
@@ -189,8 +190,8 @@ def test_both_roles_have_the_rights_that_the_parameters_need_and_no_other(
 def test_without_the_function_the_roles_have_all_rights(template: Template) -> None:
     """A stack does not know the settings of a function that another tool deploys.
 
-    Some roles therefore get more rights than they need. In 1.0.0, a stack with these parameters had
-    all rights, too.
+    Therefore the roles of such a stack may get more rights than they need. In version
+    1.0.0, the roles of a stack with these parameters also had all rights.
     """
     stack = Stack(template, BucketName=BUCKET, CreateFunction=False)
     assert allowed(stack, "UploadRole") == wanted_of_the_upload_role()
@@ -306,7 +307,7 @@ def test_only_function_compute_assumes_the_function_role(template: Template) -> 
 
 def test_nothing_permanent_is_made(template: Template) -> None:
     """The vendor's own one-click template creates a user with a permanent key. Our template must
-    not create one."""
+    not create a user or a permanent key."""
     kinds = {resource["Type"] for resource in template["Resources"].values()}
     assert not any("AccessKey" in kind or "RAM::User" in kind or "ECS" in kind for kind in kinds)
 

@@ -46,8 +46,8 @@ def test_the_template_with_the_code_is_what_ros_accepts(
 
 
 def test_the_specifications_say_what_the_vendor_documents(known: Specifications) -> None:
-    """If the parser read no specifications, the check would find no faults. Therefore some of their
-    content is tested here."""
+    """If the parser read no specifications, the check of the template would find no faults and
+    pass. Therefore this test checks some facts of the specifications."""
     function = known.resources["ALIYUN::FC3::Function"]
     assert function.attributes == {"ARN", "FunctionId", "FunctionName"}
     required = {name for name, found in function.properties.items() if found.required}

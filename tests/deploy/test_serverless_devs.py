@@ -120,7 +120,7 @@ def test_a_custom_runtime_takes_many_requests_an_instance(
     assert verify(project, RUNTIME="custom") == ""
     props = project.preview(RUNTIME="custom")["props"]
     assert [props[name] for name in names] == ["custom.debian10", 100, 0.5, 512]
-    # All other properties are the same in both runtimes.
+    # The two runtimes differ only in these properties.
     assert {**props, **{name: defaults[name] for name in names}} == defaults
 
 
@@ -137,8 +137,8 @@ def test_every_variable_of_the_function_can_be_set(
 def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
     project: Project, tmp_path: Path, folder: Path
 ) -> None:
-    """tests/upgrade renders s.yaml by a simple evaluator in place of the real CLI, so both are
-    compared here."""
+    """The tests in tests/upgrade do not use the real CLI: they render s.yaml by a simple evaluator.
+    This test checks that both give the same result."""
     shutil.copyfile(folder / "s.yaml", tmp_path / "s.yaml")
     shutil.copyfile(inputs.OLD / "environments" / "full.env", tmp_path / ".env")
     found = dataclasses.replace(project, folder=tmp_path).preview()
@@ -148,7 +148,7 @@ def test_a_dotenv_file_is_rendered_as_tests_upgrade_renders_it(
 
 
 def test_a_dotenv_file_is_read_as_ops_dotenv_reads_it(project: Project, tmp_path: Path) -> None:
-    """The file has values in which the real CLI cuts the text at # or expands a $."""
+    """In some values of the file, the real CLI cuts the text at # or expands a $."""
     shutil.copyfile(ROOT / "s.yaml", tmp_path / "s.yaml")
     (tmp_path / ".env").write_text(written(ROWS))
     found = dataclasses.replace(project, folder=tmp_path).preview(**SHELL)
@@ -234,7 +234,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str, s
 
 @pytest.fixture
 def checkout(deployed: tuple[Checkout, str, str]) -> Checkout:
-    """The checkout, with the cloud as it was after the deploy of `deployed`."""
+    """The checkout of the fixture `deployed`. The simulated cloud is set back to its state just
+    after that deploy."""
     checkout, _, cloud = deployed
     checkout.cloud.write_text(cloud)
     (checkout.project.folder / "steps").unlink(missing_ok=True)
@@ -304,8 +305,8 @@ def test_s_prints_secrets_and_keeps_them(
 def test_a_domain_without_its_certificate_leaves_a_function_without_its_cap(
     checkout: Checkout,
 ) -> None:
-    """Without the certificate, the deploy fails before it sets the cap, so `make doctor` checks
-    that the certificate exists."""
+    """Without the certificate, the deploy fails before it limits the number of instances, so `make
+    doctor` checks that the certificate exists."""
     checkout.cloud.unlink()
     status, said = checkout.run(
         "deploy", "-y", "-t", "s.domain.yaml", DOMAIN_NAME="uploads.example.com", **SOUND
@@ -386,7 +387,7 @@ def no_auth_type(props: dict[str, Any]) -> None:
 
 
 def a_misspelt_auth_type(props: dict[str, Any]) -> None:
-    """The component accepts the misspelt name, and the platform then uses the default of
+    """The component accepts `authTyp`, and the platform then uses its default for
     authType."""
     config = props["triggers"][0]["triggerConfig"]
     config["authTyp"] = config.pop("authType")
@@ -457,9 +458,9 @@ FAULTS: dict[Callable[[dict[str, Any]], None], str] = {
 
 @pytest.fixture(scope="module")
 def verdict(project: Project) -> str:
-    """The verdict on a file in which each faulty function has one fault.
+    """What `s` says about one s.yaml with many functions, each of which has one fault.
 
-    With one file for all faults, the CLI starts only once.
+    All faults are in one file, so that the CLI has to start only once.
     """
     document, domain = (
         yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
@@ -512,8 +513,8 @@ def test_every_var_is_used() -> None:
 @contextlib.contextmanager
 def sandbox(folder: Path) -> Iterator[dict[str, str]]:
     """Start a sandbox whose function has the operator's key. Yield the variables to set."""
-    # The sandbox accepts only keys that it generated. This file lists the operator's key as one
-    # that the sandbox has generated.
+    # The sandbox accepts only keys that it generated, and reads them from secrets.json. Therefore
+    # the operator's key is written into this file.
     secrets = Secrets(KEY["AccessKeyID"], KEY["AccessKeySecret"], "00" * 32)
     (folder / "secrets.json").write_text(json.dumps(vars(secrets)))
     with running_cloud(folder) as cloud:

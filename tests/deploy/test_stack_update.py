@@ -58,8 +58,8 @@ RENAMED = {
     "TokenExpireTimeMax": "SessionSecondsMax",
     "CallerTokensPerMinute": "SessionsPerCallerPerMinute",
 }
-"""The old and the new names of parameters. If an operator has set one of them, he must enter its
-value again under the new name (docs/upgrade.md)."""
+"""The old and the new names of parameters. If an operator has set a value under an old name, he
+must enter the value again under the new name (docs/upgrade.md)."""
 
 BUCKET = "template:Resources.Bucket"
 FUNCTION = "template:Resources.Function"
@@ -87,13 +87,13 @@ LISTED = {
         "a stack that never set this parameter gets the new default"
     ),
 }
-"""All other differences, by the id of their row in docs/upgrade.md. Each value says why nothing is
-lost."""
+"""All other differences, by the id of their row in docs/upgrade.md. The sentence under each id says
+why the stack loses nothing by this difference."""
 
 
 def changes(new: Template) -> dict[str, str]:
-    """Return the differences, by id, between the resources of old stacks before and after an update
-    to this template."""
+    """Compare the resources of old stacks before and after an update to the template `new`. Return
+    what differs, by the id of the difference."""
     given = {
         name: {**old, **{RENAMED[key]: value for key, value in old.items() if key in RENAMED}}
         for name, old in PARAMETERS.items()

@@ -1,9 +1,9 @@
-"""Tests that template.yml follows the vendor's rules and our own. If a fault is put into it, the
-rule for this fault reports it.
+"""Tests that template.yml follows the vendor's rules and our own. Other tests put a
+fault into the template, and check that the rule for this fault reports it.
 
 This file lists which of the vendor's rules we follow, with the reason. Rules for resource types
-that we do not use are not listed. If the template gets a resource of a new type, a test fails until
-the rules for this type are listed.
+that we do not use are not listed. If somebody adds a resource of a new type to the template, a test
+fails until the vendor's rules for this type are in the table.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ ASKED: dict[rules.Rule, tuple[str, str]] = {
         "sls-project-description-required",
     ),
 }
-"""For each of our own rules: the reason, and the names of the vendor's rules that it follows. In
-github:aliyun/ros-templates, the first four run for each pull request, and the others are not
-run."""
+"""For each of our own rules: the reason, and the names of the vendor's rules that it follows. The
+vendor's repository (github:aliyun/ros-templates) runs four of these rules for each pull request:
+the rules in the first four rows of this table. It does not run the vendor's other rules."""
 
 NOT_ASKED = {
     "phones have any address, and apps send no Referer; the token gives access": (
@@ -118,7 +118,7 @@ NOT_ASKED = {
     ),
     "it has a price; the log has each request's parts in milliseconds": "fc-service-tracing-enable",
 }
-"""The vendor's rules for our resource types that we do not follow. The keys are the reasons."""
+"""The vendor's rules that we do not follow, for our resource types. The keys are the reasons."""
 
 
 def test_the_template_keeps_all_rules(template: Template) -> None:

@@ -1,4 +1,4 @@
-"""Wishes, and what they may narrow."""
+"""Tests the wishes of a caller: a wish can make a grant narrower, but never wider."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_another_body_is_refused(request_: Request) -> None:
         post(b"policy=a&policy=a", FORM),
         post(b"policy=a&%70olicy=b", FORM),
         post(b"policy=a&x=y&policy=", FORM),
-        # Two spellings of one name. Another parser, such as a proxy's, may read the other spelling.
+        # Two spellings of one name. The function may read one value, and a proxy the other value.
         post(b'{"policy": "a", "Policy": "b"}'),
         post(b'{"POLICY": "a", "policy": "a"}'),
         post(b"policy=a&policy_=b", FORM),
@@ -296,8 +296,9 @@ PAIRS = st.lists(
 def test_a_wish_is_what_every_reader_would_take_it_for(
     pairs: list[tuple[str, str]], query: dict[str, str]
 ) -> None:
-    """Another parser may use the first or the last value, and any spelling of the name. A wish is
-    accepted only if all its values are the same (finding A19)."""
+    """If a name is repeated, another parser may use its first or its last value, and may also
+    accept other spellings of the name. A wish is accepted only if all its values are the same
+    (finding A19)."""
     members = ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
     try:
         wishes = grants.read_wishes(post(f"{{{members}}}".encode(), **query))
@@ -371,5 +372,6 @@ def test_no_wish_outlives_its_login_by_more_than_the_shortest_session(left: int,
     assert 900 <= seconds <= wish
     assert seconds <= max(left, 900)
     assert seconds == wish or seconds % 900 == 0
-    # The operator's own lifetime is not a wish, so it is not shortened.
+    # If the caller asks for no duration, a token is valid for TOKEN_EXPIRE_TIME, which is 900 s
+    # here. A login that expires sooner does not shorten this time.
     assert grants.decide(caller, {}, settings).seconds == 900

@@ -48,7 +48,7 @@ ACTIONS = [
     "oss:ListBuckets",
     "sts:AssumeRole",
 ]
-# Operations, and the one action that each of them needs.
+# Each operation needs exactly one action.
 NEEDING = {
     "put, form upload": "oss:PutObject",
     "get, signed GET URL": "oss:GetObject",
@@ -63,8 +63,8 @@ ALLOWED = {
     for name in NAMES
 }
 
-# Texts with characters that are special in JSON, wildcards, paths or comparisons, and any other
-# texts.
+# Texts of any characters. Characters that are special in JSON, wildcards, paths or comparisons are
+# more frequent.
 SEGMENTS = st.text(st.sampled_from("aA/.*?\"'\\${}%é\u0301:,[] ") | st.characters(), max_size=8)
 
 
@@ -148,7 +148,7 @@ IDS = st.one_of(
     st.sampled_from(["", "*", "?", "/", "..", "${user}", "%2e%2e", ".a", "@a", "~" + "a" * 32]),
     st.text(st.characters(), min_size=1, max_size=3).map(lambda text: (text * 10_000)[:10_000]),
 )
-# Ids that an attacker might choose, so that he is taken for another user.
+# Changes of a user's id. An attacker might choose the changed id, to get the files of the user.
 DISGUISES = (
     str.swapcase,
     str.strip,
@@ -175,7 +175,8 @@ few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
-    """Return the accesses under `prefix` that a caller's token allows."""
+    """Return the accesses that a caller's token allows. An access is an action on a name under
+    `prefix`."""
     judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})

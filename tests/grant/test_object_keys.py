@@ -187,8 +187,8 @@ def test_a_joiner_that_joins_nothing_is_no_new_name(joiner: str) -> None:
     ],
 )
 def test_an_encoded_dot_segment_is_no_new_name(name: str) -> None:
-    """A proxy or script that decodes one of these keys once more would leave the folder (finding
-    A19)."""
+    """If a proxy or script decoded one of these keys once more, the new key would be outside of the
+    caller's folder (finding A19)."""
     assert keys.fault(name) is None
     assert "percent-encoded" in str(new_names.fault(name))
 

@@ -86,7 +86,7 @@ def test_a_deny_of_something_else_does_not_count() -> None:
 
 
 def test_every_statement_is_looked_at() -> None:
-    """A statement counts even if a statement about something else comes before it."""
+    """Each statement counts, even after a statement about another action or object."""
     other = statement("Allow", GET, arn("my-bucket/uploads/*"))
     assert puts(policy(other, ALLOW))
     assert not puts(policy(ALLOW, other, statement("Deny", PUT, "*")))
@@ -153,8 +153,8 @@ def test_another_accounts_bucket_of_the_name_is_not_ours() -> None:
     ],
 )
 def test_an_allow_of_one_region_or_of_another_service_does_not_count(resource: str) -> None:
-    """We do not know whether RAM counts an Allow of this kind, and we must never allow more than
-    RAM."""
+    """We do not know whether RAM applies an Allow whose resource names one region or another
+    service. Our evaluator ignores such an Allow, because it must never allow more than RAM."""
     assert not puts(policy(statement("Allow", PUT, resource)))
     assert not puts(policy(statement("Allow", PUT, resource)), "my-bucket/uploads/*")
     assert puts(policy(ALLOW, statement("Allow", PUT, resource)))
@@ -187,7 +187,7 @@ def test_a_policy_that_is_not_understood_is_an_error(broken: str, names: str) ->
 
 
 def words(alphabet: str, length: int) -> list[str]:
-    """Return all texts of these characters that have at most `length` characters."""
+    """Return all texts that consist of these characters and are at most `length` long."""
     return ["".join(each) for n in range(length + 1) for each in product(alphabet, repeat=n)]
 
 
@@ -228,7 +228,7 @@ def test_only_the_last_star_is_tried_again_and_that_is_enough(
 
 
 def test_no_short_deny_of_anything_under_a_prefix_is_overlooked() -> None:
-    """A Deny is ignored only if we are sure that it covers nothing under the prefix."""
+    """If a Deny may cover a key under the prefix, the Deny counts."""
     for pattern in words("aX*?", 3):
         text = policy(statement("Allow", PUT, "*"), statement("Deny", PUT, arn(pattern)))
         for prefix in words("aX", 2):
@@ -255,8 +255,9 @@ def test_a_key_may_have_colons_and_a_resource_all_of_its_fields() -> None:
         assert puts(policy(statement("Allow", PUT, arn(key))), key)
         assert not puts(policy(statement("Allow", "*", "*"), statement("Deny", "*", arn(key))), key)
         assert not puts(policy(statement("Allow", PUT, arn(key))), key.replace(":", "x"))
-    # A resource with fewer fields is not a valid resource of OSS. An Allow for it allows nothing,
-    # but a Deny for it may deny everything.
+    # A resource of OSS has the form acs:oss:*:*:my-bucket/*. The resources below lack fields, so
+    # they are not valid. An Allow of such a resource allows nothing, but a Deny of it may deny
+    # everything.
     for short in ("my-bucket/uploads/*", "acs:oss:*:my-bucket/uploads/*", "oss:*:*:my-bucket/*"):
         assert not puts(policy(statement("Allow", PUT, short)))
         assert not puts(policy(ALLOW, statement("Deny", PUT, short)))
@@ -385,7 +386,8 @@ CONTEXTS = st.dictionaries(
 def test_nothing_is_allowed_that_rams_evaluator_denies(
     made: list[object], action: str, prefix: str, tail: str, context: dict[str, str]
 ) -> None:
-    """The test tries one key and all keys of a prefix, under all conditions of use."""
+    """If we say that a policy allows an action, RAM's evaluator must allow it too. This holds for
+    one key and for all keys of a prefix, whatever values the condition keys have."""
     text = policy(*made)
     try:
         judges = Judges(text)

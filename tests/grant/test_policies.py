@@ -279,12 +279,12 @@ def test_a_policy_may_have_2048_characters_and_not_one_more(tmp_path: Path) -> N
 
 
 def test_a_character_beyond_ascii_counts_as_one(tmp_path: Path) -> None:
-    """Written as \\uXXXX, the character would count as six of the 2,048, and a long name would be
-    refused."""
+    """Written as \\uXXXX, the character would count as six of the 2,048 characters, and a long name
+    would be refused."""
     name = "uploads/" + "\u7167" * 300
     text = render_own(own(tmp_path, '{"Version": "1", "Statement": ["{{ keys }}"]}'), name)
     assert text == f'{{"Version":"1","Statement":["{name}"]}}'
-    # The message about a policy that is too long also counts this character as one.
+    # U+7167 counts as one character in the message about a policy that is too long, too.
     bundled = rendered(PREFIX._replace(policy="bucket_write_policy", object_key=name))
     assert bundled["Statement"][0]["Resource"] == [f"acs:oss:*:*:my-bucket/{name}"]
     long = own(tmp_path, '{"Version": "1", "Statement": ["' + "\u7167" * 2100 + '"]}')

@@ -1,4 +1,4 @@
-"""The error of a wish that cannot be granted (its code and message), and whole numbers."""
+"""Tests the error of a wish that cannot be granted (code and message), and whole_wish()."""
 
 from __future__ import annotations
 

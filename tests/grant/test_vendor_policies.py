@@ -280,7 +280,7 @@ def test_a_grant_of_one_object_opens_that_key_and_lists_nothing() -> None:
     assert put["Resource"] == ["acs:oss:*:*:my-bucket/uploads/alice/a.jpg"]
     photo = "acs:oss:*:*:my-bucket/uploads/alice/photos/a.jpg"
     assert resources(vendors, f"{PREFIX}photos/a.jpg") == [photo, photo]
-    # A grant without an object is not affected, and still has all four resources.
+    # For a grant without an object, the policy still has all four resources.
     assert len(resources(vendors)) == 4
 
 
@@ -316,8 +316,8 @@ STATEMENTS = st.fixed_dictionaries(
         )
     },
 )
-# Names with wildcards, character classes, and characters that are special in JSON, and any other
-# names.
+# Names of any characters. Many of them contain wildcards, character classes, or characters that are
+# special in JSON.
 NAMES = st.text(st.sampled_from("ab/[]!\"\\.,'{}%\u0301") | st.characters(), min_size=1, max_size=6)
 
 

@@ -1,4 +1,4 @@
-"""Names of parameters that are not wishes of the route that gets them."""
+"""Tests requests with parameters that are not wishes of the route."""
 
 from __future__ import annotations
 

@@ -158,8 +158,8 @@ def test_no_more_than_a_few_are_kept(kept: KeptConnection, server: ScriptedSts) 
 def test_the_one_that_was_used_last_is_used_first(
     kept: KeptConnection, server: ScriptedSts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other connections become too old. All of them are closed as soon as one is found to be
-    too old."""
+    """A request uses the connection that was used last, so the other connections stay idle. When
+    one connection is found to be too old, all connections that are too old are closed."""
     at_once(kept, server, 3)
     later = time.time() + MAX_IDLE_SECONDS - 1
     monkeypatch.setattr("token_service.http.connection.time.time", lambda: later)
@@ -192,7 +192,8 @@ def test_a_connection_is_not_trusted_where_the_clock_was_set_back(
 
 
 def test_what_befell_one_ends_the_others(kept: KeptConnection, server: ScriptedSts) -> None:
-    """If the other connections were kept, the retry could use one that does not answer either."""
+    """If one connection gets no answer, the idle connections probably get none either. If the idle
+    connections were kept, the retry could use one of them."""
     at_once(kept, server, 3)
     server.moves = [hang, success()]
     with pytest.raises(ConnectionFault, match="no answer in time"):
@@ -209,8 +210,8 @@ def test_no_descriptor_is_left(kept: KeptConnection, server: ScriptedSts) -> Non
     before = sockets()
     at_once(kept, server, MAX_IDLE + 4)
     kept.close()
-    # The sockets of the fake STS are also in this process. The threads of the fake STS close them a
-    # little later.
+    # The sockets of the fake STS are also in this process, and its threads close them a little
+    # later.
     while sockets() > before:
         time.sleep(0.01)
 

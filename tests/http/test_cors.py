@@ -62,8 +62,8 @@ def test_a_page_may_send_a_login_and_a_json_body(ask: Ask) -> None:
 
 
 def test_a_preflight_that_names_no_method_is_for_a_get(ask: Ask) -> None:
-    """A gateway may drop the header with the method. We then assume GET, which pages may send even
-    without a preflight."""
+    """A gateway may drop the header Access-Control-Request-Method. We then assume GET, which pages
+    may send even without a preflight."""
     response, answer = ask(method="OPTIONS", path="/", origin=ORIGIN)
     assert (answer["StatusCode"], response.status) == (200, 200)
     assert response.headers["Access-Control-Allow-Methods"] == "GET, POST, HEAD"
@@ -456,8 +456,8 @@ def test_a_page_reads_what_is_wrong_with_the_settings(env: Env) -> None:
 def test_with_anonymous_callers_an_apps_scheme_is_warned_of(
     env: Env, auth: str, origins: str, is_warned_of: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All Capacitor apps have the same origin, so the origin does not identify an app. With logins,
-    the login identifies the caller."""
+    """All Capacitor apps have the same origin, so the origin does not identify an app. If callers
+    must log in, no warning is needed, because the login identifies the caller."""
     env = {**env, "AUTH": auth, "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": origins}
     with closing(App(env)) as app:
         told = json.loads(app.respond(asked("GET", "/health", {})).body)["Warnings"]

@@ -14,8 +14,8 @@ from token_service.settings.parsing import Refused
 pytestmark = pytest.mark.slow
 
 TAURI, CAPACITOR = "http://tauri.localhost", "https://localhost"
-"""The origins of web views on Windows and on Android. On iOS it is capacitor://localhost, which
-Chromium cannot have."""
+"""The origins of web views on Windows and on Android. On iOS the origin is
+capacitor://localhost, which Chromium cannot have."""
 TRACED = {"baggage": "a=b", "sentry-trace": "1-2"}
 SPELLED = (
     *(

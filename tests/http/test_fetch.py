@@ -1,4 +1,4 @@
-"""Only an answer with status 200 that is complete and in time is accepted from a URL."""
+"""The answer of a URL is accepted only if it has status 200, is complete, and arrives in time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_what_is_there_is_fetched_once_and_asked_for_without_compression() -> No
 
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 299, 300, 304, 400, 404, 500, 503])
 def test_another_status_than_200_is_no_answer(status: int) -> None:
-    """With another status, the answer may be half of a list, or changed by a proxy. It must not
-    replace the list of keys."""
+    """If the status is not 200, the answer may be half of a list, or a proxy may have changed it.
+    Therefore the function must keep its list of keys, and not replace it by this answer."""
     with scripted_sts(answer(status, b"")) as server, pytest.raises(ValueError, match=str(status)):
         fetch(url(f"{server.url}/keys"), "*/*", inf)
     assert len(server.requests) == 1

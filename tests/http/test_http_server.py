@@ -421,7 +421,8 @@ def test_at_the_end_what_is_under_way_is_answered(env: Env) -> None:
         under_way = threads.submit(runtime.send, head("x-fc-request-id: last"))
         assert asked.wait(20)
         ended = threads.submit(runtime.end)
-        # The idle connection is closed at once. The other connection is closed after its answer.
+        # The idle connection is closed at once. The connection with a request is closed after the
+        # answer.
         assert received(idle) == b""
         go_on.set()
         (answer,) = answers(under_way.result())

@@ -1,5 +1,5 @@
 """Trusted certificates are looked up only when they are needed. Servers are verified as strictly as
-by Python's default."""
+Python does by default."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Trust:
         self._monkeypatch.setenv("SSL_CERT_FILE", str(path))
 
     def place(self, way: str, *pems: Path) -> None:
-        """Trust these certificates through the folder or the bundle (`way`), and an unrelated
-        certificate through both."""
+        """Put these certificates into the trusted folder or the trusted bundle, as `way` says. Put
+        an unrelated certificate into both places."""
         by_folder = way == "folder"
         self.folder(*(pems if by_folder else ()), self.other)
         self.bundle(*(() if by_folder else pems), self.other)

@@ -84,7 +84,7 @@ def test_who_has_no_session_gets_no_login(back_end: str, cookie: str) -> None:
 
 
 def test_a_session_of_a_user_who_is_gone_gets_no_login(back_end: str) -> None:
-    """A user who was blocked after an incident may still have the cookie of his session."""
+    """A user who was blocked after an incident may still have the cookie of the session."""
     signed = SecureCookieSessionInterface().get_signing_serializer(flask_app())
     now = int(time.time())
     claims = {"sub": "bob", "aud": "session", "iat": now, "exp": now + 900}
@@ -108,7 +108,7 @@ def test_a_login_is_no_session(tmp_path: Path) -> None:
 
 
 def flask_app() -> Flask:
-    """Return a Flask app that signs sessions as the back end does."""
+    """Return a Flask app that signs sessions with the same key as the back end."""
     app = Flask(__name__)
     app.secret_key = VARIABLES["SESSION_SECRET"]
     return app

@@ -1,5 +1,5 @@
-"""The HTTP contract of docs/integrate/other.md. Its requests are sent, and the answers must be
-those of the page."""
+"""Tests the HTTP contract of docs/integrate/other.md: sends the page's requests, and compares the
+answers with those on the page."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ CHECKED = {
         "python": (2, "integrate/test_webhook_backend.py"),
     },
 }
-# Blocks that are not programs. They are output, drawings, lines of build files, or commands that
-# install or start something. The commands that start the sandbox are the ones in docs/sandbox.md.
+# Blocks that are not programs: output, drawings, lines of build files, or commands that install or
+# start something. The commands that start the sandbox are the ones in docs/sandbox.md.
 NO_PROGRAM = {"text", "json"}
 COMMANDS = {
     "browser.md": 1,

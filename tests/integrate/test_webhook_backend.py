@@ -54,8 +54,8 @@ class BackEnd:
         return [json.loads(file.read_text()) for file in files]
 
     def call(self, body: bytes, secret: str = NEW, **headers: str) -> tuple[int, Any]:
-        """Call the back end as the function does. A test may add a fault to the call, with other
-        headers or another secret."""
+        """Call the back end as the function does. To make a wrong call, a test passes other headers
+        or another secret."""
         moment = headers.pop("X_Upload_Time", str(int(time.time())))
         made = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
         signed = {
@@ -194,8 +194,9 @@ def test_a_secret_that_anyone_can_guess_stops_the_start(
 
 
 def test_an_upload_that_met_a_full_disk_is_stored_when_it_is_sent_again(tmp_path: Path) -> None:
-    """The first call leaves an incomplete file, which must not count as stored. Otherwise the retry
-    would be answered as stored, and the upload would be lost."""
+    """The first call finds a full disk and leaves an incomplete file. If the back end
+    treated this file as a stored upload, it would store nothing when the call is repeated, and the
+    upload would be lost."""
     prepare("webhook.mjs", tmp_path)
     body = json.dumps({"Id": "a" * 64, "Object": "uploads/alice/a.jpg"}).encode()
     full = "trap '' XFSZ; ulimit -f 0; exec node webhook.mjs >/dev/null 2>&1"

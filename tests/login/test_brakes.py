@@ -53,8 +53,8 @@ def ask(make_event: Callable[..., bytes]) -> Ask:
 def test_a_denied_caller_gets_nothing_on_any_route(
     jwt_env: Env, ask: Ask, server: ScriptedSts, path: str, user: str
 ) -> None:
-    """A caller is denied by the name that the log shows, even if the user id has only one
-    character, or the name is a hash."""
+    """DENIED_CALLERS lists callers by the names that the log shows. This also works for a user id
+    of one character, and for a user id whose name in the log is a hash."""
     jwt_env["DENIED_CALLERS"] = f"bob, {callers.named(user).segment}"
     with closing(App(jwt_env)) as app:
         refused = ask(app, path, sub=user)

@@ -176,7 +176,7 @@ def test_a_file_that_is_not_there_is_a_misconfiguration() -> None:
 def test_a_bare_file_name_lies_beside_the_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A package has the file next to its entry points, and the working directory may be another
+    """In a package, the file is next to the entry points. The working directory may be another
     folder."""
     monkeypatch.setattr("token_service.login.jwks.TOP", str(tmp_path))
     (tmp_path / "keys.json").write_text(ONE)
@@ -260,8 +260,8 @@ def test_without_any_keys_the_fault_is_said_and_the_fetch_soon_tried_again(
 ) -> None:
     with scripted_sts(fault, serve(ONE)) as server:
         keys = from_server(server, clock)
-        # The first error gives the reason. The next errors have no reason, because no fetch was
-        # tried for them.
+        # The first error says why the fetch failed. The next errors give no reason, because
+        # the function did not try another fetch.
         for end in (": .+", *["$"] * 4):
             with pytest.raises(
                 KeysUnreachable, match=f"JWT_JWKS_URL cannot be fetched{end}"
@@ -322,7 +322,7 @@ def test_each_entry_that_was_left_out_is_in_the_log_once(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = json.loads(WITH_ODD)["keys"]
-    # The same entries in another order, and one new entry.
+    # The second key list has the same entries in another order, and one new entry.
     after = jwks(*more[::-1], jwk("EdDSA", "three", alg="none"))
     with scripted_sts(serve(WITH_ODD), serve(WITH_ODD), serve(after)) as server:
         keys = from_server(server, clock)
@@ -423,7 +423,8 @@ def test_a_fetch_that_failed_is_said_with_its_reason(
 
 
 def test_no_compression_is_asked_for(clock: Clock) -> None:
-    """If a request has no Accept-Encoding, the server may use any encoding (RFC 9110, 12.5.3)."""
+    """Without Accept-Encoding the server could use any encoding (RFC 9110, 12.5.3), so the function
+    asks for `identity`."""
     with scripted_sts(serve(ONE)) as server:
         from_server(server, clock).warm()
         assert b"\r\nAccept-Encoding: identity\r\n" in server.received[0][0]

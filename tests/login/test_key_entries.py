@@ -303,7 +303,7 @@ def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | Non
     old = login(ED_KEY, "EdDSA", kid="k")
     new = signed(ED_KEY, {"alg": "Ed25519", "kid": "k"})
     assert user(logins, old) == user(logins, new) == "alice"
-    # The second time, the algorithm's name is known already.
+    # For the second login, the name "Ed25519" is known already.
     assert user(logins, new) == "alice"
     assert "signature" in refused(logins, signed(OTHERS["EdDSA"], {"alg": "Ed25519", "kid": "k"}))
     refused(logins, signed(ED_KEY, {"alg": "Ed25519", "kid": "r"}))
@@ -311,7 +311,7 @@ def test_ed25519_is_eddsa_in_keys_and_in_logins(tmp_path: Path, named: str | Non
 
 
 def signed(key: Any, header: dict[str, object]) -> str:
-    """Return a login with this header, whatever it says. It is signed as EdDSA."""
+    """Return a login with this header, signed as EdDSA. The header may name another algorithm."""
     text = forged(header, claims())
     signature = key.sign(text.rpartition(".")[0].encode())
     return forged(header, claims(), signature)

@@ -34,8 +34,8 @@ KEYS = login_vectors("json_web_key")
 
 @pytest.fixture
 def _any_payload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text that a vector signs is not a set of claims. After its signature is verified, our
-    claims replace it."""
+    """The signed text of a test vector is not the JSON of claims. After the signature is verified,
+    the test replaces the text with our own claims."""
     monkeypatch.setattr(jwt.PyJWT, "_decode_payload", lambda _, __: claims())
 
 
@@ -54,8 +54,8 @@ def logs_in(logins: Logins, text: str) -> bool:
 
 
 def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
-    """Return the number of each vector whose keys are all secrets, and whether its login is
-    accepted."""
+    """Try the login of each vector whose keys are all secrets. Return for each vector's number
+    whether the function accepts the vector's login."""
     found: dict[int, bool] = {}
     secret = [vector for vector in vectors if all(key["kty"] == "oct" for key in vector.keys)]
     for keys, group in groupby(secret, lambda vector: vector.keys):
@@ -64,8 +64,8 @@ def by_secret(vectors: list[LoginVector]) -> dict[int, bool]:
 
 
 def by_jwks(vectors: list[LoginVector], folder: Path) -> dict[int, bool]:
-    """Return the number of each vector, and whether its login is accepted with its keys in
-    JWT_JWKS_FILE."""
+    """Return for each vector's number whether the function accepts the vector's login.
+    JWT_JWKS_FILE has the vector's keys."""
     found: dict[int, bool] = {}
     for keys, group in groupby(vectors, lambda vector: vector.keys):
         (folder / "keys.json").write_text(jwks(*keys))
@@ -82,15 +82,16 @@ def accepted(vectors: Iterable[LoginVector], **variables: str) -> dict[int, bool
 
 
 def differing(vectors: list[LoginVector], found: dict[int, bool]) -> tuple[set[int], set[int]]:
-    """Return the numbers of the invalid vectors that are accepted, and of the valid ones that are
-    refused."""
+    """Return the numbers of two kinds of vectors: invalid vectors that are accepted, and valid
+    vectors that are refused."""
     valid = {vector.number for vector in vectors if vector.is_valid}
     taken = {number for number, is_taken in found.items() if is_taken}
     return taken - valid, (found.keys() & valid) - taken
 
 
-# Wycheproof marks four vectors wrongly. These two have the same bytes as 357, which is valid. The
-# padding that should make them invalid was lost (C2SP/wycheproof, issue 236).
+# Wycheproof marks four vectors wrongly. These two are marked as invalid because of their padding,
+# but they have no padding (C2SP/wycheproof, issue 236). Their bytes are those of vector 357, which
+# is valid.
 SAME_AS_A_VALID_ONE = {367, 370}
 # These two contain a "?", which RFC 7515, section 2, does not allow in base64url.
 NOT_BASE64URL = {372, 373}
@@ -124,8 +125,9 @@ def test_those_that_are_wrongly_marked_are_the_same_bytes() -> None:
     assert all("?" in texts[number] for number in NOT_BASE64URL)
 
 
-# JWT_SECRET contains only the bytes of keys. It cannot show that two keys have the same `kid`
-# (vector 4), or that a key's `alg` is for encryption (25, 26), so these vectors are accepted.
+# JWT_SECRET contains only the bytes of each key, without `kid` and `alg`. So the function cannot
+# know that two keys have the same `kid` (vector 4), or that a key's `alg` is for encryption (25,
+# 26). Therefore the function accepts the logins of these three vectors.
 NOT_SAID_IN_A_SECRET = {4, 25, 26}
 # These secrets contain a comma, which JWT_SECRET reads as the end of a secret. Vectors 14 and 15
 # are also refused because they use HS384 and HS512.
@@ -154,8 +156,9 @@ def test_public_keys_are_what_they_are_marked_as(tmp_path: Path) -> None:
 def test_signatures_over_plain_texts_are_what_they_are_marked_as(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """These vectors are not JWS. After a login is split into its parts, the text and the signature
-    of a vector replace those of the login."""
+    """These vectors are signatures of plain texts, not of logins (JWS). Therefore the test replaces
+    the code that splits a login into its parts: its result has the text and the signature of a
+    vector."""
     found = {}
     for vector in signature_vectors():
         (tmp_path / "keys.json").write_text(jwks(vector.jwk))
@@ -193,7 +196,7 @@ def test_one_key_of_the_faulty_generator_costs_no_other_key(
 
 
 def signed(header: dict[str, object], payload: str) -> str:
-    """Return a login with this payload, exactly as it is given, and a valid signature."""
+    """Return a login with a valid signature. The login has exactly this text as its payload."""
     return resigned(f"{base64url.encode(json.dumps(header).encode())}.{payload}.")
 
 

@@ -62,8 +62,8 @@ HS256 = logins_of(JWT_SECRET=SECRET)
 
 
 def refused(text: str, logins: Logins = HS256) -> str:
-    """Return why a login is refused, and the hint for the log. Assert that they do not contain the
-    text of the login."""
+    """Return why a login is refused, and the hint for the log. Assert that these two texts do not
+    contain the login."""
     with pytest.raises(InvalidToken) as error:
         logins.verified(with_login(text))
     assert error.value.status == 401
@@ -377,7 +377,7 @@ def test_signed_claims_of_any_kind_name_a_user_or_are_refused(payload: dict[str,
 # The caller of a login, and claims that have no effect
 
 few = examples(40, 1_000)
-"""Few examples, because each of them signs a login, which takes time."""
+"""There are few examples, because each example signs a login, which takes time."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -437,8 +437,8 @@ def test_an_iat_that_no_number_can_be_compared_with_is_refused(issued: str) -> N
 @example(1)
 @example(2**63 - 1)
 def test_an_integer_id_is_its_decimal_text(number: int) -> None:
-    """The ids of users in Laravel and Django are integers. An integer and its text are the same
-    user by design."""
+    """The ids of users in Laravel and Django are integers. By design, a login with the id 7 and a
+    login with the id "7" name the same user."""
     by_number, by_text = (_signed({**claims(), "sub": sub}) for sub in (number, str(number)))
     one, twin = (HS256.caller(with_login(text)) for text in (by_number, by_text))
     assert one.login is not None
@@ -466,8 +466,8 @@ def test_only_an_integer_as_json_spells_one_is_an_id(text: str) -> None:
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 def test_a_time_names_no_user(claim: str) -> None:
-    """A time is an integer, and an id may be an integer too. With a time as id, all users who log
-    in within one second would be one user."""
+    """A time is an integer, and an id may be an integer too. If a time were the id, all users who
+    log in within the same second would count as one user."""
     with pytest.raises(
         Misconfiguration, match="JWT_USER_CLAIM: must be a claim other than exp, nbf, iat"
     ):
@@ -619,8 +619,8 @@ def test_a_login_says_whose_it_is_since_when_and_for_how_long(clock: Clock) -> N
     request = with_login(login(iat=now - 5, exp=now + 600))
     assert logins.caller(request).login == Login("alice", now - 5, 600)
     clock.now += 610
-    # The login has expired, but is still accepted because of the allowed clock skew. The time that
-    # it has left is negative.
+    # The login has expired, but is still accepted because of the allowed clock skew. The remaining
+    # time of this login is negative.
     assert logins.caller(request).login == Login("alice", now - 5, -10)
 
 
@@ -697,7 +697,8 @@ def test_a_key_that_took_the_place_of_another_is_taken_within_a_minute(
 
 
 def test_a_key_that_is_taken_back_takes_its_logins_with_it(clock: Clock) -> None:
-    """For a minute, the key list has a stranger's key with the kid of the real key."""
+    """For a minute, the key list contains a stranger's key in place of the real key, under the same
+    kid."""
     theirs = ec.generate_private_key(ec.SECP256R1())
     key = jwt.get_algorithm_by_name("ES256").to_jwk(theirs.public_key(), as_dict=True)
     sound = answer(200, jwks(jwk("ES256", "k")).encode())

@@ -107,7 +107,7 @@ def test_an_algorithm_that_nobody_knows_is_not_repeated() -> None:
     assert "s3cret" not in message
 
 
-# The bytes of a valid secret in base64, in both alphabets, with and without padding.
+# A valid secret, written in base64 in different ways: in both alphabets, with and without padding.
 RAW = bytes(range(200, 247))
 SPELLINGS = [
     base64.b64encode(RAW).decode(),
@@ -128,8 +128,8 @@ def test_who_signed_with_what_the_secret_is_in_base64_is_told_so(secret: str) ->
 
 @pytest.mark.parametrize("secret", [SPELLINGS[0], SECRET, "%" * 32, "%" * 32 + "QUJD", "é" * 32])
 def test_nobody_else_learns_that_the_secret_is_base64(secret: str) -> None:
-    """If a secret is not base64, decoding it leaves few bytes. A login that is signed with those
-    bytes gets the usual message."""
+    """If a secret is not base64, the base64 decoder returns only a few bytes for it. If a login is
+    signed with these few bytes, the message is the usual one and does not mention base64."""
     logins = logins_of(JWT_SECRET=secret)
     for key in (b"", b"ABC", b"another-secret-of-at-least-32-bytes"):
         head = login().rpartition(".")[0]

@@ -101,7 +101,7 @@ def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
     limit = RateLimit(1, "new tokens", "CALLER_TOKENS_PER_MINUTE", clock)
     for number in range(MAX_CALLERS + 1):
         limit.take(f"user{number}")
-    # Only the caller whose request is the oldest was evicted.
+    # Only user0 was evicted, because its request was the oldest.
     limit.take("user0")
     with pytest.raises(RateLimited):
         limit.take("user2")

@@ -108,7 +108,8 @@ def test_the_header_of_a_login_is_not_looked_at() -> None:
     ],
 )
 def test_what_is_not_understood_is_a_fault(text: str) -> None:
-    """If the function guessed the meaning of a wrong value, it could accept nobody or everybody."""
+    """A malformed JWT_REQUIRE is an error. If the function guessed what it means, it could accept
+    the logins of everybody, or of nobody."""
     with pytest.raises(Misconfiguration, match="JWT_REQUIRE: must be claims like"):
         requiring(text)
 

@@ -66,7 +66,7 @@ def account() -> Iterator[Account]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A fake of the clock by which the tools measure an exchange."""
+    """A fake clock. The tools use it to measure the duration of an exchange."""
     made = Clock()
     monkeypatch.setattr(wire, "time", SimpleNamespace(time=time.time, monotonic=made.monotonic))
     return made
@@ -74,8 +74,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def shell(tmp_path: Path, env: Env) -> Env:
-    """The variables of a shell in which a deploy would succeed, except that STS_ENDPOINT does not
-    answer."""
+    """The variables of a shell from which a deploy would succeed. Only the server at STS_ENDPOINT
+    does not answer."""
     programs = tmp_path / "programs"
     stand_in(programs, "s", "@serverless-devs/s: 3.1.10, s-home: /home/me/.s, linux-x64")
     stand_in(programs, "make", "GNU Make")

@@ -92,7 +92,7 @@ def test_what_is_known_is_named_with_the_lock_and_what_to_do(
 
 
 def test_the_next_page_is_asked_for(service: Service) -> None:
-    """The first page of results may be empty, although the next one has results."""
+    """The first page of results may be empty, although the next page has results."""
 
     def answer(queries: list[dict[str, Any]]) -> tuple[int, bytes]:
         if "page_token" in queries[0]:

@@ -1,4 +1,5 @@
-"""Which signature the SDKs use by default, checked with the Python SDKs and docs/sandbox.md."""
+"""Tests which signature version each SDK uses by default. The Python SDKs send requests to the
+sandbox, and the table in docs/sandbox.md must say the same as CLIENTS."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def test_oss2_signs_with_v1_until_its_line_says_v4(cloud: RunningCloud) -> None:
     refused = refusal(put, oss2.StsAuth)
     assert refused is not None
     assert refused.code == "SignatureV1Refused"
-    # The test uses the documented line, with a token and a bucket in place of its dots.
+    # The test uses the documented line. A token and a bucket replace the "..." in it.
     line = CLIENTS["oss2"].v4(REGION)
     keywords = re.findall(r"\.\.\., (\w+)='([\w-]+)'\)", line)
     (version, region) = ({name: value} for name, value in keywords)

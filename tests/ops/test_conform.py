@@ -36,8 +36,8 @@ from token_service import instance
 from token_service.settings.values import AccessKey
 
 NEEDS_MORE = {"internal_endpoint", "plain_http"}
-"""Probes that need more than the sandbox has: a function in the bucket's region, and a function
-with an https URL."""
+"""Probes that the sandbox cannot run. The first probe needs a function in the bucket's region.
+The second probe needs a function with an https URL."""
 CLOUD = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI5tOperator",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "the-operators-secret",
@@ -60,7 +60,7 @@ def refusing_v1(name: str, app: ASGIApp) -> ASGIApp:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    # Python may be set to write no byte code on this machine, so it is written here.
+    # This machine's Python may be set to write no byte code, so the byte code is written here.
     py_compile.compile(instance.__file__)
     with local_cloud(refusing_v1) as account:
         yield account
@@ -232,7 +232,7 @@ def test_what_the_sandbox_does_confirms_nothing(
     assert run(account, tmp_path, assumption("signed_size")) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[-1] == (
-        "1 of 1 assumptions hold in the sandbox. That says nothing about the real cloud, which "
+        "1 of 1 assumptions hold in the sandbox. This says nothing about the real cloud, which "
         "`make conform CLOUD=1` tests (docs/assumptions.md)."
     )
     assert "confirmed" not in shown
@@ -242,8 +242,8 @@ def test_what_the_sandbox_does_confirms_nothing(
 def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """This test does not call the real cloud. It only checks the output that a run in the real
-    cloud has."""
+    """This test does not call the real cloud. The test checks the output and the transcript that a
+    run in the real cloud would have."""
     env = {"TRANSCRIPT": str(tmp_path / "conform.txt")}
     by_hand = next(one for one in register.load() if not one.probe)
     confirmed = assumption("signed_size")
@@ -273,7 +273,7 @@ def test_what_the_cloud_does_is_a_line_each_with_a_transcript_to_give_away(
 def test_a_mainland_region_may_need_a_domain_too(changes: dict[str, str], is_said: bool) -> None:
     with pytest.raises(UsageError) as caught:
         read_account({**CLOUD, **changes})
-    assert ("a bucket in mainland China also needs OSS_ENDPOINT" in str(caught.value)) is is_said
+    assert ("a bucket in mainland China also needs its own domain" in str(caught.value)) is is_said
 
 
 def interrupted(account: Account, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Site:
@@ -399,8 +399,8 @@ def test_what_a_listing_makes_up_is_not_deleted() -> None:
 
 def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
     site, _, _ = whole
-    # A token of the function writes into its caller's folder. The key of this object also has the
-    # mark of the run.
+    # A token of the function writes into its caller's folder. The key of an object in that folder
+    # must also contain the mark of this run.
     assert all(site.mark in key for key in site.written)
     puts = [note.asked for note in site.exchanges.notes if re.match("OSS (PUT|POST)", note.asked)]
     assert len(puts) > 30
@@ -408,7 +408,8 @@ def test_all_that_is_written_lies_under_the_prefix(whole: Any) -> None:
 
 
 def bounded(account: Account, calls: int, seconds: float) -> tuple[Site, list[Finding]]:
-    """Run all probes with a limit that is reached soon."""
+    """Run all probes with at most `calls` calls, and pretend that each call took `seconds`. A test
+    can then reach a limit quickly."""
     now = [0.0]
     counted = Exchanges(clock=lambda: now[0])
     site = Site(account, counted)
@@ -453,7 +454,8 @@ def test_the_clean_up_is_bounded_too_and_names_what_it_did_not_reach(
     assert f"{site.prefix}size/as-signed: {used_up}" in left
     with pytest.raises(OverBudget):
         site.oss(account.key, "GET", "")
-    # After the old limits are restored, the clean-up leaves no objects.
+    # Reset the time and the calls, so that no limit is reached. The clean-up then removes all
+    # objects.
     now[0], site.exchanges.notes = before, done
     assert clean_up(site) == []
 
@@ -557,8 +559,8 @@ def broken_off(
     part: str,
     error: Exception | None,
 ) -> tuple[Site, list[str]]:
-    """Run a probe. OSS carries out a request whose target matches `part`, but the probe gets no
-    answer to it."""
+    """Run a probe. If the target of a request matches `part`, OSS carries out the request, but the
+    probe gets no answer."""
     real = wire.send
 
     def send(address: Address, call: Call) -> Reply:

@@ -60,7 +60,7 @@ def not_in_query(patch: Patch) -> None:
 
 
 def given_fields(patch: Patch) -> None:
-    """Treat a form's condition as met if the form lacks its field."""
+    """Make a condition of a form's policy count as met if the form lacks the condition's field."""
     real = form_policy.FormPolicy.check
 
     def check(self: form_policy.FormPolicy, fields: Mapping[str, str], *rest: object) -> None:
@@ -71,7 +71,8 @@ def given_fields(patch: Patch) -> None:
 
 
 def any_value(patch: Patch) -> None:
-    """Treat a form's condition as met by any value of its field."""
+    """Make each condition of a form's policy accept any value of its field. A form without
+    the field is still refused."""
     patch.setattr(form_policy.Condition, "holds", lambda *_: True)
 
 
@@ -134,8 +135,8 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ),
     ("two_framings", patches(app, "check_size", nothing), "7 bytes were stored, but 17"),
 ]
-"""For each probe: a change of one of the sandbox's rules, and words that the finding then
-contains."""
+"""Each row has a probe, a change that breaks one rule of the sandbox, and words that the probe must
+report after this change."""
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_each_probe_of_limits_can_be_refuted() -> None:
 
 
 def both(chunked: Response, size: int = 0) -> Answer:
-    """Return the answers for the object framing/both: `chunked` for its PUT, and an answer with
-    `size` for its HEAD."""
+    """Return a function that answers requests for the object framing/both. It answers a PUT with
+    `chunked`, and a HEAD with a response whose Content-Length is `size`."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         if not request.url.path.endswith("framing/both"):
@@ -181,7 +182,7 @@ def test_what_takes_no_more_than_the_signed_size_confirms_it(other: Answer) -> N
 
 
 def test_a_download_that_oss_itself_makes_an_attachment_confirms_nothing() -> None:
-    """OSS's own domains send a web page as an attachment, whatever the object says."""
+    """OSS's own domains send a web page as an attachment, whatever the object's headers say."""
 
     def forced(request: Request, _: bytes) -> Response | None:
         headers = {"content-disposition": "attachment", "content-type": "image/png"}
@@ -209,5 +210,5 @@ def test_the_transcript_does_not_have_the_callback_with_the_functions_host(
     judged = list(probe_each(site, [ASSUMPTIONS["completion_callback"]]))
     text = transcript.text(site, judged, "a sandbox")
     assert "callback=SECRET" in text
-    # This text is the beginning of {"callbackUrl": "http in base64.
+    # If a callback begins with {"callbackUrl": its base64 begins with the text below.
     assert "eyJjYWxsYmFja1VybCI6" not in text

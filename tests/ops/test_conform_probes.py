@@ -177,7 +177,7 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
         "without the conditions was accepted",
     ),
     ("form_field_twice", forgetful_form, "given twice was accepted"),
-    ("form_content_type", type_of_file, "text/plain only in its file"),
+    ("form_content_type", type_of_file, "text/plain only in the header of its file"),
     ("multipart_callback", patches(operations, "_DEAF_TO_CALLBACKS", ()), "NotImplemented"),
     ("callback_variable", patches(callbacks, "_check_template", nothing), "203"),
     ("callback_key", other_signature, "203"),
@@ -192,8 +192,8 @@ FLIPS: list[tuple[str, Callable[[Patch], None], str]] = [
     ("sts_statuses", partial(status_of_sts, "SignatureNonceUsed"), "403 SignatureNonceUsed"),
     ("sts_statuses", partial(status_of_sts, "MissingParameter"), "403 MissingParameter"),
 ]
-"""For each probe: a change of one of the sandbox's rules, and words that the finding then
-contains."""
+"""Each row has a probe, a function that changes one rule of the sandbox, and words that the
+probe's finding must then contain."""
 
 
 @pytest.mark.parametrize(
@@ -236,15 +236,15 @@ def echoed(request: Request) -> Response:
 
 
 def internal(uploads: Response) -> Answer:
-    """Return the answers of a function in the bucket's region. `uploads` is its answer to GET
-    /uploads."""
+    """Simulate a function that runs in the bucket's region, so /health names the internal endpoint.
+    `uploads` is the function's answer to GET /uploads."""
     health = function_answer(200, OssHost="oss-cn-hangzhou-internal.aliyuncs.com")
     answers = {"/health": health, "/uploads": uploads}
     return lambda request, _: answers.get(request.url.path)
 
 
 def of(name: str, response: Response, method: str = "PUT") -> Answer:
-    """Answer requests for the object `name` with `response`."""
+    """Return a function that answers `response` to each `method` request for the object `name`."""
 
     def answer(request: Request, _: bytes) -> Response | None:
         is_it = request.url.path.endswith(name) and request.method == method
@@ -266,8 +266,8 @@ def referenced(request: Request, _: bytes) -> Response | None:
 
 
 def let_through(request: Request) -> Response:
-    """Answer as a function in a custom runtime does if the platform passes on x-fc-* headers of a
-    client."""
+    """Simulate a function in a custom runtime, on a platform that passes the x-fc-* headers of a
+    client on to the function."""
     if "x-fc-security-token" in request.headers:
         return function_answer(500, ErrorCode="InvalidAccessKeyId.NotFound")
     return function_answer(200)
@@ -328,7 +328,7 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
             "oss",
             of("gzip/a", Response("co"), "GET"),
             Verdict.REFUTED,
-            "OSS decides by the stored type",
+            "OSS compresses by the stored type",
         ),
         (
             "appendable_copy",
@@ -389,8 +389,8 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "with the headers: InvalidAccessKeyId.NotFound",
     ),
 ]
-"""For each probe: an answer that replaces an answer of the sandbox, and the verdict that
-follows."""
+"""For each probe: an answer that the test sends in place of the sandbox's answer, and the verdict
+that the probe must give then."""
 
 
 @pytest.mark.parametrize(
@@ -526,8 +526,8 @@ def test_one_that_does_not_answer_plain_http_is_seen(account: Account, monkeypat
 
 
 def test_a_url_that_is_plain_http_itself_tells_nothing(account: Account) -> None:
-    """This probe compares https:// with http://. With an http:// URL, both requests would be
-    equal."""
+    """This probe compares https:// with http://. If URL begins with http://, the probe would
+    send the same request twice."""
     finding = found("plain_http", account)
     assert finding.verdict is Verdict.NOT_TRIED
     assert "needs the https:// URL" in finding.detail

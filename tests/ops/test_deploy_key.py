@@ -24,8 +24,8 @@ def test_each_right_has_a_reason_and_a_source_and_its_names_are_filled_in() -> N
 
 
 def test_a_package_needs_a_right_that_no_function_is_the_resource_of() -> None:
-    """Earlier docs required only "fc:* on this function, and no more". With these rights, the first
-    request of a deploy was refused (finding B10)."""
+    """Earlier docs required only "fc:* on this function, and no more". With only these rights, the
+    first request of a deploy was refused (finding B10)."""
     (found,) = (one for one in deploy_key.needed({}) if "fc:GetTempBucketToken" in one.actions)
     assert found.resources == ("*",)
 

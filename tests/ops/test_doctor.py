@@ -1,5 +1,5 @@
-"""Tests that `make doctor` passes valid settings, and has a line for each fault that a test puts
-in."""
+"""Tests that `make doctor` passes valid settings. Other tests put a fault into the settings,
+and `make doctor` must report the fault."""
 
 from __future__ import annotations
 
@@ -287,7 +287,8 @@ def test_a_weak_secret_of_the_env_file_is_found(shell: Env, tmp_path: Path) -> N
 
 
 def test_sound_secrets_pass_and_are_named(shell: Env, tmp_path: Path) -> None:
-    """Two random secrets in one variable, as during a rotation, are not a fault (finding A16)."""
+    """One variable may have two random secrets, as during a rotation. Doctor reports no fault
+    (finding A16)."""
     several = {"JWT_SECRET": f"{SECRET},{SECRET[::-1]}"}
     line = examined({**shell, **CALLBACKS, **several}, tmp_path)["secrets"]
     assert line == ("PASS", "JWT_SECRET, CALLBACK_SECRET, UPLOAD_HOOK_SECRET")
@@ -311,8 +312,8 @@ def test_one_secret_for_two_purposes_is_a_warning(shell: Env, tmp_path: Path) ->
 
 
 def test_a_secret_that_the_function_does_not_use_is_not_judged(shell: Env, tmp_path: Path) -> None:
-    """The line `secrets` does not judge a secret that is not used. A secret that is too short is
-    reported by another line (finding A16)."""
+    """The line `secrets` of `make doctor` reports only secrets that the function uses. A secret
+    that is too short is reported by another line (finding A16)."""
     unused = {**shell, "AUTH": "anonymous", "JWT_SECRET": "short", "CALLBACK_SECRET": "a" * 40}
     assert examined(unused, tmp_path)["secrets"] == (
         "SKIP",
@@ -354,8 +355,8 @@ def test_an_s_that_cannot_be_run_is_noticed(shell: Env, tmp_path: Path) -> None:
 
 
 def test_who_has_no_s_takes_another_way_and_fails_nothing(shell: Env, tmp_path: Path) -> None:
-    """Operators who deploy in the console do not need `s`. Earlier, they got two FAIL lines and
-    exit status 1 (finding B13)."""
+    """Operators who deploy in the console do not need `s`. Earlier, `make doctor` failed for these
+    operators, with two FAIL lines and exit status 1 (finding B13)."""
     (tmp_path / "programs" / "s").unlink()
     (tmp_path / ".s" / "access.yaml").unlink()
     found = examine(shell, tmp_path)
@@ -401,7 +402,7 @@ def test_an_access_in_the_environment_is_enough(shell: Env, tmp_path: Path, wher
 
 
 def test_the_home_of_s_is_where_its_settings_say(shell: Env, tmp_path: Path) -> None:
-    """In the settings of `s`, ~ means the folder that contains `.s` (seen in the source of `s`)."""
+    """In the settings of `s`, ~ means the folder that contains `.s` (seen in the CLI)."""
     home = Path(shell["HOME"])
     assert home_of(shell) == home / ".s"
     config = home / ".s" / "config" / "s.json"
@@ -565,7 +566,7 @@ def test_what_s_yaml_falls_back_to_need_not_be_set(shell: Env, tmp_path: Path) -
 def test_what_of_the_env_file_does_not_arrive_is_told_by_name_and_length(
     shell: Env, tmp_path: Path, line: str, says: str
 ) -> None:
-    """Earlier versions of doctor passed a secret although `s` cut it to 44 of its 89 characters."""
+    """Earlier, doctor reported PASS for a secret of 89 characters, although `s` cut it to 44."""
     del shell["JWT_SECRET"]
     (tmp_path / ".env").write_text(f"JWT_SECRET={SECRET}\n{line.format(SECRET)}\nOTHER=a#b\n")
     outcome, detail = examined(shell, tmp_path)["env file"]
@@ -767,8 +768,8 @@ NOT_VERIFIED = "not verified on the real cloud"
 def test_the_public_endpoint_in_the_mainland_is_warned_of(
     shell: Env, tmp_path: Path, changes: Env, outcome: str, words: list[str]
 ) -> None:
-    """In mainland China, the public endpoint refuses accounts that were created since 2025-03-20.
-    In other regions, the public endpoint refuses no account."""
+    """In mainland China, the public endpoint refuses accounts that began to use OSS on 2025-03-20
+    or later. In other regions, the public endpoint refuses no account."""
     with localhost_names():
         found, detail = examined({**shell, **changes}, tmp_path)["endpoints"]
     assert (found, [word for word in words if word not in detail]) == (outcome, []), detail

@@ -165,8 +165,8 @@ def test_what_is_not_pem_is_a_fault(
 @pytest.mark.parametrize(
     ("sound", "damaged", "says"),
     [
-        # A certificate with the unknown version 4, with an issuer that is not text, and with a name
-        # of an unknown kind.
+        # Each row damages another part of the certificate: the version becomes 4, which is unknown,
+        # the issuer is no longer text, or the name is of an unknown kind.
         (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", "cannot be read"),
         (b"\x06\x03\x55\x04\x03\x0c", b"\x06\x03\x55\x04\x03\x0d", "cannot be read"),
         (b"\x82\x0eup.example.com", b"\xa3\x0e\x30\x0c" + b"\x0c\x0a0123456789", "does not name"),

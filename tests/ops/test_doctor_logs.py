@@ -92,8 +92,8 @@ def test_a_secret_is_never_read_as_a_pattern(
 
 
 def test_a_short_word_is_not_looked_for(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """Doctor does not search for a short secret, because a short text is in the logs by chance. A
-    short secret has its own FAIL line."""
+    """Doctor does not search for a short secret, because a short text may be in the logs by chance.
+    A short secret has its own FAIL line."""
     assert line({**shell, "JWT_SECRET": "[sts-token]"}, tmp_path)[0] == "PASS"
     assert line({**shell, "JWT_SECRET": ",,"}, tmp_path)[0] == "PASS"
 
@@ -140,8 +140,8 @@ def test_no_more_entries_are_listed_than_a_bound(
 
 
 def test_no_link_is_followed(shell: Env, tmp_path: Path, logs: Path) -> None:
-    """Doctor follows no symbolic link: to a file, to a folder outside of the logs, or to the log
-    folder itself."""
+    """Doctor does not follow symbolic links. The links here lead to a file, to a folder outside of
+    the logs, and to the log folder itself. At the end, a link replaces the log folder."""
     outside = put(tmp_path / "outside", "a.log", SECRET)
     (logs / "file.log").symlink_to(outside)
     (logs / "folder").symlink_to(outside.parent)

@@ -88,8 +88,8 @@ def test_upper_and_lower_case_are_the_same(pieces: list[str]) -> None:
 
 
 def test_the_longest_secret_that_fits_a_function_is_judged_at_once() -> None:
-    """At each position the check searches the earlier text, which could be slow for a long secret.
-    No secret has more than 4,096 bytes, the limit for all variables of a function together (finding
-    A16)."""
+    """At each position of the secret, the check searches all text before this position. With a long
+    secret, this search could be slow. No secret has more than 4,096 bytes, the limit for all
+    variables of a function together (finding A16)."""
     assert is_weak("ab" * 2048)
     assert is_weak("a" * 4096)

@@ -1,6 +1,6 @@
 """Tests that docs/errors.json has a complete row in both languages for each error code that our
-code can return. docs/errors.md and docs/zh/errors.md have the same rows. The links of the symptoms
-lead to rows that exist."""
+code can return. docs/errors.md and docs/zh/errors.md have the same rows. Each link in a symptom
+leads to an existing row."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SANDBOX = ROOT / "sandbox"
 CLIENT = ROOT / "web" / "client"
 CODE = re.compile(r"[A-Z][A-Za-z0-9]+(?:\.[A-Z][A-Za-z]+)*")
 MAX_CHARACTERS = {"what": 160, "do": 160, "look": 400, "mended": 160}
-"""The maximum lengths of the texts of a row. The web page shows `what` and `do`, so these two must
-be short."""
+"""The maximum number of characters of each text about an error code in docs/errors.json. The web
+page shows `what` and `do`, so these two must be short."""
 
 
 def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
@@ -35,13 +35,14 @@ def trees(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
 
 
 def of_function(folder: Path = FUNCTION) -> set[str]:
-    """Return the values of `code` in error classes. If a code is composed, only the part before its
-    dot is returned."""
+    """Return the values of `code` in error classes. If a code has a part after a dot, only the part
+    before the dot is returned."""
     return {code.rstrip(".") for code in _of_classes(folder)}
 
 
 def made_up(folder: Path = FUNCTION) -> set[str]:
-    """Return the parts before the dot of the composed codes."""
+    """Some error codes are joined from two parts, such as `InvalidParameter.` and a name. Return
+    the first parts, without the dot."""
     return {code.rstrip(".") for code in _of_classes(folder) if code.endswith(".")}
 
 
@@ -57,7 +58,8 @@ def _of_classes(folder: Path) -> set[str]:
                 value = value.values[0]
                 assert isinstance(value, ast.Constant)
                 assert str(value.value).endswith("."), "a code that is made up begins with a word"
-            # If a code is passed on from another service, it is not a constant, so it is skipped.
+            # A code that is passed on from another service is a variable in the source, not a
+            # constant. Such codes are skipped.
             if isinstance(value, ast.Constant):
                 found.add(str(value.value))
     return found
@@ -103,15 +105,16 @@ def of_client(folder: Path = CLIENT) -> set[str]:
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"\bcode =|new UploadError\(", line)
     ]
-    # This pattern does not match names of XML elements, or values that a code is only compared
-    # with.
+    # The pattern finds only the codes that the client gives to an error. It skips the names of XML
+    # elements, and the codes in comparisons.
     given = re.compile(r"(?:new UploadError\(|\?\? |\? |: )'([A-Z][A-Za-z]+)'")
     return {code for line in lines for code in given.findall(line)}
 
 
 @cache
 def in_code() -> dict[str, set[str]]:
-    """Return all codes in our own code, and the sources of each code."""
+    """Return all error codes of our own programs, and for each error code the programs that use
+    it."""
     sources = of_sandbox()
     sources["function"] |= of_function()
     sources["page"] = of_client()
@@ -275,8 +278,8 @@ def test_the_pages_are_those_of_today() -> None:
 
 
 def test_the_families_are_the_codes_that_are_made_up() -> None:
-    """The page shows a log query for each code. The query for a composed code needs a star,
-    because the logged code continues after a dot."""
+    """The page shows a log query for each code. A composed code ends with a dot and a part that
+    varies. The query for a composed code has a star in place of this ending."""
     assert made_up() == errors_page.FAMILIES
 
 

@@ -1,5 +1,5 @@
-"""Tests that `make import-config` converts the vendor's config.json into our variables, or changes
-no file."""
+"""Tests that `make import-config` converts the vendor's config.json into our variables, and changes
+no file if this fails."""
 
 from __future__ import annotations
 
@@ -291,8 +291,8 @@ def test_a_value_that_would_need_quotes_is_refused_and_it_is_said_what_is_wrong(
 ) -> None:
     for member in ("AccessKeyID", "AccessKeySecret", "PolicyFile"):
         if member == "PolicyFile" and odd == " a":
-            # The command puts a folder before PolicyFile, so its value does not begin with the
-            # space.
+            # The command puts a folder before the value of PolicyFile, so this value does not begin
+            # with the space.
             continue
         error = refusal(folder, config(folder, **{member: odd}), capsys)
         assert error.startswith(

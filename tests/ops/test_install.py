@@ -237,8 +237,8 @@ def test_what_the_tests_need_is_enough_for_the_rest(checkout: Path) -> None:
         done = make(checkout, ".venv/.ready", env=settings(url))
         assert "Setting up .venv for tests and checks" in done.stderr
         assert make(checkout, "run", env=settings(REFUSES)).stdout == "it ran\n"
-        # After a pinned version changes, make installs the larger set again, and does not add the
-        # smaller set.
+        # All packages for tests and checks were installed here. So, after requirements-run.txt has
+        # changed, `make run` installs all these packages again, and not only its own packages.
         (checkout / "requirements-run.txt").write_text(f"{locked()}# changed\n")
         done = make(checkout, "run", env=settings(url))
     assert "Setting up .venv for tests and checks" in done.stderr
@@ -377,7 +377,8 @@ MODULES = {
     "template": "ops.template",
     "release": "ops.release",
 }
-"""For each target that needs only requirements-run.txt: the module that it runs."""
+"""The targets of make that need only the packages of requirements-run.txt. Each has the name of the
+module that it runs."""
 
 
 def packages(requirements: Path) -> set[str]:

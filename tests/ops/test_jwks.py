@@ -32,8 +32,8 @@ def pem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def provider(
     pem: Path, keys: str = "", status: int = 200, body: bytes = b"", **changes: object
 ) -> Iterator[tuple[ScriptedSts, str]]:
-    """Run a provider at https://localhost:port/realm. `changes` are changes to the members of its
-    document."""
+    """Run a provider at https://localhost:port/realm. `changes` are changes to the members of the
+    provider's document."""
     keys = keys or jwks(jwk("RS256", "a"), jwk("ES256", "b"))
     with scripted_sts(answer(200, b""), tls=server_context(pem)) as server:
         issuer = f"https://localhost:{server.port}/realm"

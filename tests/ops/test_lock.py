@@ -92,7 +92,8 @@ def test_no_lock_names_an_index() -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree with two sets. The second set extends the first one, and a script replaces uv."""
+    """A tree with two sets of packages. The second set extends the first. A script takes the place
+    of uv."""
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setattr(lock, "SETS", {"run": "", "dev": "run"})
     monkeypatch.setattr(install, "python", lambda folder, *_: folder.mkdir(parents=True))

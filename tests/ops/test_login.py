@@ -133,7 +133,8 @@ def test_a_secret_on_makes_command_line_is_refused_and_not_repeated(sign: str) -
 
 
 def test_what_only_looks_like_that_is_taken(jwt_env: Env) -> None:
-    """In MAKEFLAGS, make writes a backslash before a blank that is part of a value."""
+    """MAKEFLAGS contains the variables of make's command line, separated by blanks. If a value
+    contains a blank, make writes a backslash before this blank."""
     flags = r"s -- CALLER=a\ JWT_SECRET=b MY_JWT_SECRET=c"
     assert issue({**jwt_env, "CALLER": "alice", "MAKEFLAGS": flags}).caller == "alice"
     flags = r"s -- CALLER=a\ b JWT_SECRET=c"

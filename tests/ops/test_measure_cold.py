@@ -33,8 +33,8 @@ ANYWHERE = "https://functions.example.com/"
 
 
 class Measured:
-    """One run: the lines that are printed before and after it, both series of calls, and the waits
-    that were skipped."""
+    """One run of the command. It holds both series of calls, and the lines that the command prints
+    before and after the calls. `waited` holds the seconds of each wait."""
 
     def __init__(self, plan: Plan, sleep: Any = None) -> None:
         self.waited: list[float] = []
@@ -47,7 +47,7 @@ class Measured:
                 sleep(seconds)
 
         calls.measure(plan, self.own, self.bare, wait)
-        # Secrets are not masked here, so this checks that no line contains a secret before masking.
+        # The lines are not masked here, because they must have no secret even before masking.
         self.after = list(told.lines(plan, self.own, self.bare))
         self.text = "\n".join([*self.before, *self.after])
         for secret in hidden(plan):
@@ -93,7 +93,7 @@ def test_calls_after_idling_meet_a_new_instance_each(
         )
     assert found.waited == [420, 420]
     assert [one.kind for one in found.own.cold()] == [IDLE, IDLE]
-    assert "4 calls: 2, each after 7 minutes without a call from here" in found.before[1]
+    assert "4 calls: 2, each after 7 minutes without a call of this tool" in found.before[1]
     assert "It takes 14 minutes" in found.text
 
 
@@ -161,8 +161,8 @@ def test_the_sandbox_has_no_cold_start_and_it_says_so(function: RunningFunction)
 
 
 def series(*cold: float, **more: Any) -> Series:
-    """Return a series with cold calls that took these seconds, a warm call of 0.2 s, and a warm
-    call of 0.1 s."""
+    """Return a series of calls. The numbers in `cold` are the seconds of its cold calls. After the
+    cold calls come a warm call of 0.2 s and a warm call of 0.1 s."""
     warm = [Seen(NEW, 0.2, 0.05, invocation_seconds=0.12), Seen(AGAIN, 0.1, 0.05)]
     return Series([*(Seen(TOGETHER, seconds, 0.05, **more) for seconds in cold), *warm])
 

@@ -27,7 +27,7 @@ VENDORS = """{"Version": "1", "Statement": [
    "Resource": ["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX*"]},
   {"Effect": "Allow", "Action": "oss:ListObjects", "Resource": "acs:oss:*:*:$BUCKET_NAME",
    "Condition": {"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}}]}"""
-# Operations for which the SDK sends the same request as for another operation.
+# The SDK sends the same request for both operations of a pair.
 SAME_AS = {"image processing": "get, signed GET URL"}
 PUBLIC = {"x-oss-object-acl": "public-read"}
 
@@ -77,8 +77,8 @@ def is_allowed(ask: Ask, bucket: oss2.Bucket, place: Place, own: Place) -> bool:
     try:
         ask(at(bucket, place), place, own)
     except OssError as error:
-        # These errors show that the policy allowed the call. The call failed only
-        # because of the object or the upload.
+        # These errors show that the policy allowed the call. The call failed for another reason:
+        # the object or the upload does not exist, or the object is not appendable.
         if error.code in ("NoSuchKey", "NoSuchUpload", "ObjectNotAppendable"):
             return True
         if error.code == "AccessDenied":

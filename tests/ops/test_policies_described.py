@@ -1,8 +1,9 @@
 """Tests that the rights of each bundled policy are read from its template, and that all lists of
 policies agree.
 
-A new policy is a file in policies/. If a policy is added, these tests fail. Their messages say what
-to write into docs/policies.md and template.yml, or how to mark the policy as not offered.
+A new policy is a file in policies/. If a policy is added, these tests fail. The messages of the
+tests say what to write into docs/policies.md and template.yml, or how to mark the policy as not
+offered.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def test_the_policy_for_everything_is_neither_confined_nor_offered() -> None:
 
 
 def test_every_bundled_policy_can_be_judged() -> None:
-    """`bundled` leaves out a policy that cannot be judged, so this test checks that all our own
-    policies are in it."""
+    """bundled() silently leaves out a policy that the evaluator does not understand. This test
+    checks that it leaves out none of our own policies."""
     assert set(bundled()) == set(names())
     assert len(names()) >= 4
 
@@ -57,8 +58,8 @@ def test_every_bundled_policy_can_be_judged() -> None:
 def test_a_policy_that_cannot_be_judged_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Operators may put their own files into policies/. `make smoke` and `make import-config` must
-    still work then."""
+    """`make smoke` and `make import-config` must also work if operators have put files of their own
+    into policies/."""
     monkeypatch.setattr(policies_described, "names", lambda: ("bucket_read_policy", "no_such"))
     assert list(bundled()) == ["bucket_read_policy"]
 

@@ -1,5 +1,5 @@
 """Tests that policies that were rendered in advance are equal to Jinja2's output for any values.
-Only the offered templates are rendered in advance."""
+Only the policies that template.yml offers are rendered in advance."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_the_tables_are_those_of_today() -> None:
 
 @pytest.mark.parametrize("field", Texts._fields)
 def test_each_text_is_on_its_page_and_no_other(field: str) -> None:
-    """If a text changes, the test above must fail, so the changed text must be on the page."""
+    """A changed text appears on the pages of its own language, and on no other page."""
     changed = {**TEXTS, "JWT_ISSUER": TEXTS["JWT_ISSUER"]._replace(**{field: "Something else."})}
     is_chinese, is_english = field.endswith("zh"), not field.endswith("zh")
     both = field == "example"

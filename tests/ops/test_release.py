@@ -341,7 +341,7 @@ def link(root: Path) -> None:
 def test_what_git_does_not_look_at_is_refused(
     checkout: Path, tmp_path: Path, built: list[Path], spoil: Callable[[Path], None], name: str
 ) -> None:
-    """The danger: a file differs from the commit, although `git status` reports no change."""
+    """A file could differ from the commit, although `git status` reports no change."""
     spoil(checkout)
     with pytest.raises(
         PackageError, match=f"^{name}: git does not check these files, or they are links"

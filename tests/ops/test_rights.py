@@ -1,6 +1,6 @@
 """template.yml grants exactly the rights that the two roles need, and docs/permissions.md names
-exactly these rights. In the sandbox, every flow works with these rights. If one right is taken
-away, at least one flow fails."""
+exactly these rights. In the sandbox, every way to use the function works with these rights. If one
+right is taken away, at least one way fails."""
 
 from __future__ import annotations
 
@@ -262,8 +262,8 @@ def test_nor_from_all_actions_but_some(tmp_path: Path) -> None:
     text = policy_text("oss:DeleteObject").replace('"Action"', '"NotAction"')
     found = of_own(tmp_path, text)
     assert (found.upload_role, len(found.unbounded)) == ((), 1)
-    # A policy like this may allow reading and writing, so the function role gets the rights for
-    # both.
+    # A policy with NotAction may allow reading and writing, so the function role gets the rights
+    # for both.
     assert {one.action for one in found.function_role} >= {"sts:AssumeRole", "oss:PutObject"}
 
 

@@ -1,6 +1,6 @@
 """Tests `make roles`: with exactly the rights that it prints, every enabled route works. If one of
-these rights is missing, the flows that use it fail. The roles of template.yml have the same
-rights."""
+these rights is missing, the flows that use it fail. The roles of template.yml have the rights
+that `make roles` prints."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ DEPLOYMENTS: dict[str, tuple[Env, set[str], dict[str, set[str]]]] = {
         },
     ),
 }
-"""For each deployment: its variables, and the flows that work. For each right (role and action):
-the flows that fail without it."""
+"""For each deployment: its variables, the uses of the function that work, and its rights. For each
+right (role and action): the uses that fail without it."""
 
 
 @contextmanager
@@ -125,14 +125,15 @@ def give(cloud: RunningCloud, documents: Documents) -> None:
 
 
 def with_one_right_less(documents: Documents) -> Iterator[tuple[str, Documents]]:
-    """Yield for each right: its role and action, and the documents without this right."""
+    """Take away one right at a time. For each right, yield its role and its action, and all
+    documents without this right."""
     for name in ("function", "upload"):
         policy = documents[f"{name}-policy"] or {"Statement": []}
         for place, statement in enumerate(policy["Statement"]):
             for action in statement["Action"]:
                 changed = copy.deepcopy(policy)
-                # A statement must have an action, so its only action is replaced by an action that
-                # has no effect here.
+                # A statement must have an action. If `action` is its only action, another action
+                # replaces it. The other action has no effect here.
                 left = [one for one in statement["Action"] if one != action]
                 changed["Statement"][place]["Action"] = left or ["oss:GetBucketInfo"]
                 yield f"{name} {action}", {**documents, f"{name}-policy": changed}

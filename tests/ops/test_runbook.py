@@ -31,7 +31,8 @@ ONLY_IF_NOTHING_ANSWERS = "all else"
 
 
 def rows(command: str, text: str = RUNBOOK) -> list[str]:
-    """Return the names of the lines of a command, in the order of the command's table."""
+    """docs/runbook.md has a table for each command, with a row for each line that the command
+    prints. Return the names of these lines, in the order of the table."""
     section = text.partition(f"\n## make {command}\n")[2].partition("\n## ")[0]
     table = section.partition("|---|---|---|\n")[2].partition("\n\n")[0]
     cells = [re.split(r" \| ", row.strip("| \n")) for row in table.splitlines()]

@@ -1,4 +1,4 @@
-"""Tests where the tools search for a Python 3.10. Scripts answer in place of a real Python."""
+"""Tests in which places the tools search for a Python 3.10. Scripts answer in place of a Python."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_it_passes_against_the_function_that_anybody_may_call(function: RunningF
         ("yes", "", "PASS", "may replace"),
         ("no", "", "PASS", "refused"),
         ("no", "no", "PASS", "refused"),
-        # OVERWRITE=no is given, but the bucket lacks the stack's rule against overwriting.
+        # The operator tells `make smoke` OVERWRITE=no, but the bucket has no rule for that.
         ("yes", "no", "FAIL", "a token replaced an object"),
     ],
 )
@@ -163,8 +163,8 @@ def test_the_limit_of_an_answer_is_what_android_holds_its_uploads_for() -> None:
 
 @contextmanager
 def with_an_operator(running: RunningFunction, folder: Path, *actions: str) -> Iterator[str]:
-    """Yield the function's URL. Tokens of this function lead to an OSS that also knows the
-    operator's own key."""
+    """Yield the function's URL. The function's tokens name the address of a simulated OSS, which
+    also accepts the operator's own key."""
     made, account = running.cloud.cloud, "1234567890123456"
     role = made.identities.role(running.cloud.env["ROLE_ARN"])
     assert role is not None
@@ -292,7 +292,7 @@ def test_a_server_that_is_none_of_http_is_one_line() -> None:
         answer.start()
         table = smoke(f"http://127.0.0.1:{server.getsockname()[1]}")
         answer.join()
-    table.check("connection", "FAIL", "not HTTP")
+    table.check("connection", "FAIL", "not valid HTTP")
 
 
 def say(server: socket.socket, text: bytes) -> None:

@@ -32,8 +32,8 @@ PUBLIC, PRIVATE, CLEAN_UP = acl.NAMES
 
 @contextmanager
 def running_open(folder: Path, **variables: str) -> Iterator[RunningFunction]:
-    """A function whose tokens may set ACLs. We do not know whether the real OSS allows this to all
-    tokens."""
+    """A function whose tokens may set ACLs. It is not known whether every token may set ACLs on the
+    real OSS."""
     actions = ["oss:PutObject", "oss:PutObjectAcl"]
     resource = "acs:oss:*:*:{{ bucket }}/{{ keys }}"
     statement = {"Effect": "Allow", "Action": actions, "Resource": resource}
@@ -61,7 +61,8 @@ def own_key(open_function: RunningFunction) -> dict[str, str]:
 def at_oss(
     running: RunningFunction, fault: Fault = sound, *, before: Fault = sound
 ) -> Iterator[str]:
-    """Yield the function's URL. Tokens of this function lead to an OSS that makes mistakes."""
+    """Yield the function's URL. The function's tokens name the endpoint of an OSS with the fault
+    `fault`."""
 
     def lead(exchange: Exchange) -> None:
         endpoint = oss_url.rstrip("/")
@@ -82,7 +83,7 @@ def tried_in(running: RunningFunction) -> list[ObjectInfo]:
 
 
 def checked(running: RunningFunction, url: str = "", **env: str) -> tuple[Table, list[ObjectInfo]]:
-    """Run the smoke test. Return its table, and the objects that it made and did not delete."""
+    """Run the smoke test. Return its table, and the test objects that are still in the bucket."""
     before = {info.key for info in tried_in(running)}
     table = smoke(url or running.url, **FULL, **env)
     return table, [info for info in tried_in(running) if info.key not in before]
@@ -109,7 +110,8 @@ def looks(exchange: Exchange) -> bool:
 
 
 def refused(*which: Callable[[Exchange], bool]) -> dict[str, Fault]:
-    """Return the fault that makes OSS deny these kinds of requests."""
+    """Return a fault for the proxy: OSS denies each request for which one of the functions `which`
+    returns true."""
 
     def before(exchange: Exchange) -> None:
         if any(is_one(exchange) for is_one in which):
@@ -194,8 +196,8 @@ def test_the_operators_own_key_deletes_the_object(
 def test_where_nothing_can_be_uploaded_nothing_is_published(
     login_function: RunningFunction, login: str
 ) -> None:
-    """If OSS refuses every upload, a refused upload with an ACL proves nothing about ACLs (finding
-    A6)."""
+    """If OSS refuses every upload, it also refuses an upload with an ACL. This shows nothing about
+    ACLs (finding A6)."""
     url = f"{login_function.url}?policy=bucket_read_policy"
     table, left = checked(login_function, url, LOGIN=login)
     for name in acl.NAMES:
@@ -273,7 +275,7 @@ def test_what_a_token_cannot_take_back_the_operators_key_does(
 def test_what_nobody_could_take_back_is_a_fault_that_names_it(
     open_function: RunningFunction,
 ) -> None:
-    """If an object stays public, this is always reported with its key (finding A6)."""
+    """If an object stays public, the command always reports the object's key (finding A6)."""
     with at_oss(open_function, **refused(changes_acl, overwrites)) as url:
         table, left = checked(open_function, url)
     (info,) = left
@@ -285,8 +287,8 @@ def test_what_nobody_could_take_back_is_a_fault_that_names_it(
 def test_an_acl_that_is_changed_and_changes_nothing_is_noticed(
     open_function: RunningFunction,
 ) -> None:
-    """It is not enough that the ACL was changed: a request without a signature must be refused
-    (finding A6)."""
+    """OSS says that the ACL was changed, but a request without a signature can still read the
+    object. The check must fail then (finding A6)."""
 
     def still(exchange: Exchange) -> None:
         if looks(exchange):

@@ -46,7 +46,8 @@ def reply(body: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] =
 
 
 def all_faults(answer: Reply) -> list[str]:
-    """Return the faults in an answer, as found by all functions that judge answers."""
+    """Check an answer with all functions that `make smoke` has for answers. Return all faults
+    that the functions find."""
     faults = [
         *contract.header_faults(answer),
         *contract.failure_faults(answer, 404),

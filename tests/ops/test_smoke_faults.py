@@ -167,8 +167,8 @@ def stamp(seconds: float) -> str:
 
 
 def test_an_expiration_with_an_offset(function: RunningFunction) -> None:
-    """Android reads only the first 19 characters, as UTC. Android would use a token with the
-    offset +08:00 for 8 h too long."""
+    """Android reads only the first 19 characters of the time, as UTC. If the time has the offset
+    +08:00, Android therefore uses the token for 8 h too long."""
     fault = with_member("Expiration", stamp(8 * 3600 + 900)[:-1] + "+08:00")
     table = smoke_with(function, fault)
     table.check("expiration", "FAIL", "offset", "Android ignores")

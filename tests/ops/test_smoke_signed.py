@@ -229,8 +229,7 @@ def test_a_refusal_of_fc_2_that_is_no_json_is_one_clear_line(fc2: Fc2) -> None:
 
 
 def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
-    """By itself, aliyun-fc2 would send a GET six times, and wait half a minute between two of
-    them."""
+    """By itself, aliyun-fc2 would send a GET six times within half a minute."""
     fc2.answer = ("502 Bad Gateway", b"")
     address = Address("http", "127.0.0.1", fc2.port, "")
     send = fc2_client.sender(address, "service", "function", AccessKey(KEY_ID, SECRET, None))
@@ -239,7 +238,7 @@ def test_a_502_of_fc_2_is_asked_for_once(fc2: Fc2) -> None:
 
 
 def test_a_dead_fc_2_is_found_at_once(fc2: Fc2) -> None:
-    """By itself, aliyun-fc2 would try to connect again and again for half a minute."""
+    """If aliyun-fc2 used its own retries, it would try to connect for half a minute."""
     with listen(0) as listener:
         port = listener.getsockname()[1]
     began = time.monotonic()

@@ -31,8 +31,8 @@ def answer(env: Env, request: Request) -> dict[str, Any]:
 
 @pytest.fixture
 def jwt(env: Env) -> Env:
-    """The variables of a function that needs logins. Without a login, an open route answers
-    MissingToken."""
+    """The variables of a function that needs logins. If a request has no login, an enabled route
+    answers MissingToken."""
     return {**env, "AUTH": "jwt", "JWT_SECRET": "s" * 32, "ALLOWED_ORIGINS": "https://a.example"}
 
 
@@ -94,7 +94,8 @@ def test_what_would_open_a_route_is_told_to_who_is_logged_in(jwt: Env, route: Ro
 
 
 def test_a_closed_route_looks_at_no_wish(jwt: Env) -> None:
-    """A closed route reads no wishes, but faults of the settings are still reported first."""
+    """A closed route does not read the wishes of a request. If the settings have a fault, the
+    answer reports this fault, even if the route is closed."""
     closed = {**jwt, "ENABLED_ROUTES": "uploads"}
     bad = Request("POST", "/signed-url", {"access_token": "x"}, body=b"\xff")
     assert answer(closed, bad)["ErrorCode"] == "RouteDisabled"

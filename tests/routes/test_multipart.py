@@ -41,8 +41,9 @@ Answer = dict[str, Any]
 
 
 def in_ascii(text: str) -> str:
-    """Return an ASCII id for a test. If tests are collected several times in one process, pytest
-    would escape another id each time."""
+    """Return an ASCII id for a test. pytest uses backslashes to escape all other characters in an
+    id. If one process collects the tests again, pytest would also escape these backslashes, and the
+    id would change."""
     return re.sub(r"[^ -~]", "?", text)
 
 
@@ -60,8 +61,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     }
     folder = tmp_path_factory.mktemp("cloud")
     with running_cloud(folder, AUTH="jwt", JWT_SECRET=SECRET, **variables) as running:
-        # This variable is set here, because the function's URL was not known before the function
-        # started.
+        # CALLBACK_URL contains the function's URL, which is known only after the function has
+        # started. So it is set here.
         running.env["CALLBACK_URL"] = f"{running.url}/callback"
         yield running
 
@@ -311,8 +312,8 @@ def test_a_seal_is_refused_in_one_way_whatever_is_wrong(
 
 
 def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud) -> None:
-    """It is not enough to check the folder. If OBJECT_PREFIX changes, an object that alice named
-    can be in bob's folder."""
+    """The object's folder does not prove which caller got the seal. If OBJECT_PREFIX changes, an
+    object that alice named can be in bob's folder."""
     begun = granted(cloud, object="bob/moved", size=SIZE)
     assert begun["Object"] == "uploads/alice/bob/moved"
     goes_on = {"Upload": begun["Upload"], "upload_id": "A", "parts": [1]}
@@ -325,8 +326,8 @@ def test_a_seal_is_its_callers_own_wherever_the_object_lies(cloud: RunningCloud)
 def test_a_seal_of_parts_of_another_size_is_refused(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """If PART_BYTES changes, parts of the old size and parts of the new size are not mixed in one
-    upload."""
+    """A new version may have another PART_BYTES. An upload that began with parts of the old size
+    must not get parts of the new size."""
     mocker.patch("token_service.signing.multipart.PART_BYTES", 2 * PART_BYTES)
     begun = granted(cloud, object="mixed", size=SIZE)
     assert begun["PartCount"] == 2
@@ -441,7 +442,7 @@ def test_parts_of_two_seals_of_one_object_do_not_pass_the_limit(cloud: RunningCl
         for part in granted(cloud, **step, parts=list(range(1, count + 1)))["Parts"]:
             largest[part["Number"]] = max(part["Size"], largest.get(part["Number"], 0))
     assert sum(largest.values()) == MOST
-    # The seal of the small upload is refused for part 2, which only the larger uploads have.
+    # Only the larger uploads have a part 2. With the seal of the small upload, part 2 is refused.
     step = {**uploads[-1].step, "upload_id": first.id}
     assert refused(cloud, **step, parts=[2]) == (400, "InvalidParameter.Parts")
 
@@ -492,7 +493,7 @@ def test_parts_are_signed_each_once_or_not_at_all(
     if sound and len(set(map(str, parts))) == len(parts):
         assert [part["Number"] for part in answer["Parts"]] == parts
     elif answer["StatusCode"] == 200:
-        # A text in the list may contain one number or several numbers.
+        # Each text in `parts` may contain several part numbers.
         numbers = [part["Number"] for part in answer["Parts"]]
         assert len(set(numbers)) == len(numbers)
         assert set(numbers) <= {1, 2, 3}
@@ -501,7 +502,8 @@ def test_parts_are_signed_each_once_or_not_at_all(
 
 
 LARGEST = limits.read(Reader({}))
-# Sizes at which a new part begins, one byte less or more, and any other sizes.
+# Any size, and often a size at a limit: a multiple of the part size, or one byte less or more than
+# a multiple.
 SIZES = st.integers(1, LARGEST.max_url_bytes) | st.builds(
     lambda parts, more: parts * PART_BYTES + more, st.integers(1, 1023), st.integers(-1, 1)
 )
@@ -785,8 +787,8 @@ def test_what_is_begun_without_a_disposition_does_not_go_on_under_limits(
 def test_what_was_begun_under_wider_limits_is_completed_by_a_new_seal(
     cloud: RunningCloud, strict: App
 ) -> None:
-    """An upload_id is not bound to a seal. docs/security.md describes this, and tells the operator
-    to abort open uploads."""
+    """An open upload (upload_id) can be completed with a seal that was made later, under stricter
+    limits. docs/security.md describes this, and tells the operator to abort open uploads."""
     upload = Upload(cloud, "wider.png", content_type="text/html")
     tags = upload.put(1, 3)
     new = granted(strict, object="wider.png", size=10)

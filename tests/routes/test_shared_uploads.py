@@ -97,7 +97,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
     is_listed = found["StatusCode"] == 200
     assert is_listed == bool(oss.received)
     if "details" not in query:
-        # /health has a warning only if the route answers.
+        # /health has a warning if the route answers, and otherwise has none.
         assert (warnings.LISTED in health.get("Warnings", [])) == is_listed
     return "200" if is_listed else str(found["ErrorCode"])
 
@@ -108,7 +108,7 @@ def asked(env: Env, tmp_path: Path, statements: Sequence[Statement], **query: st
         [LIST],
         [LIST, READ],
         [{**LIST, "Condition": {"StringLike": {"oss:Prefix": "uploads/*"}}}],
-        # Statements that allow more than this prefix.
+        # These statements allow more than the list of this prefix.
         [{"Effect": "Allow", "Action": "oss:List*", "Resource": "*"}],
         [{"Effect": "Allow", "NotAction": "oss:DeleteObject", "Resource": BUCKET}],
         [LIST, {"Effect": "Deny", "Action": "oss:DeleteObject", "Resource": "*"}],
@@ -129,12 +129,12 @@ def condition(operator: str, **keys: object) -> Statement:
     "statements",
     [
         [READ],
-        # A condition without the condition key oss:Prefix, or with more condition keys.
+        # The condition lacks the condition key oss:Prefix, or has other condition keys besides it.
         [condition("IpAddress", acs_SourceIp="203.0.113.0/24")],
         [condition("StringLike", oss_Delimiter="uploads/*")],
         [condition("StringLike", oss_Prefix="uploads/*", oss_Delimiter="/")],
         [{**LIST, "Condition": {**OWN, "Bool": {"acs:SecureTransport": "true"}}}],
-        # Another prefix, or only a part of this prefix.
+        # The prefix in these conditions is not exactly the prefix of the shared folder.
         [condition("StringLike", oss_Prefix="*")],
         [condition("StringLike", oss_Prefix="upl*")],
         [condition("StringLike", oss_Prefix="up*ads/*")],
@@ -149,7 +149,8 @@ def condition(operator: str, **keys: object) -> Statement:
         [condition("StringLikeIfExists", oss_Prefix="uploads/*")],
         [{**LIST, "Condition": None}],
         [{**LIST, "Condition": {}}],
-        # Another bucket, another account, or the objects instead of the bucket.
+        # Statements that name another bucket, another account, or objects. A listing needs the
+        # bucket itself.
         [{**LIST, "Resource": "acs:oss:*:*:other"}],
         [{**LIST, "Resource": "acs:oss:*:999:my-bucket"}],
         [{**LIST, "Resource": f"{BUCKET}/uploads/*"}],
@@ -158,7 +159,8 @@ def condition(operator: str, **keys: object) -> Statement:
         [{**LIST, "Action": "oss:ListParts"}],
         [{"Effect": "Allow", "NotAction": "oss:ListObjects", "Resource": BUCKET}],
         [{"Effect": "Allow", "NotAction": "oss:List*", "Resource": "*"}],
-        # A Deny that may apply, with any condition.
+        # A Deny that may apply to the listing. A Deny counts without a condition, and also with any
+        # condition.
         [LIST, {"Effect": "Deny", "Action": "oss:ListObjects", "Resource": BUCKET}],
         [LIST, {"Effect": "Deny", "Action": "oss:List*", "Resource": f"{BUCKET}/uploads/a*"}],
         [LIST, {"Effect": "Deny", "NotAction": "oss:GetObject", "Resource": "*"}],
@@ -211,8 +213,8 @@ def test_a_refusal_says_what_would_allow_it(env: Env) -> None:
         found = json.loads(app.respond(lambda: Request("GET", "/uploads")).body)
     assert found["ErrorMessage"] == (
         "with AUTH=anonymous all callers share one folder, so one caller's uploads cannot be "
-        "listed separately; bucket_read_policy or bucket_read_write_policy as POLICY_FILE lets "
-        "everybody list the folder"
+        "listed separately. To let everybody list the folder, set POLICY_FILE to "
+        "bucket_read_policy or bucket_read_write_policy"
     )
     for name in ("bucket_read_policy", "bucket_read_write_policy", "all_policy"):
         settings = read_settings({**env, "POLICY_FILE": name})

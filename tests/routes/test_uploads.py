@@ -84,8 +84,8 @@ def test_nobody_sees_anothers_uploads(cloud: RunningCloud) -> None:
 def test_a_caller_gets_so_many_listings_a_minute(
     cloud: RunningCloud, mocker: MockerFixture
 ) -> None:
-    """Listings are limited because each of them makes one or 21 requests to OSS with the function's
-    own key."""
+    """Listings have a rate limit, because each listing makes requests to OSS with the function's
+    own key: one request, or up to 21 with details."""
     assert uploads.LISTINGS_PER_MINUTE == 60
     mocker.patch.object(uploads, "LISTINGS_PER_MINUTE", 3)
     with closing(App(cloud.env)) as app:
@@ -101,8 +101,8 @@ def test_a_caller_gets_so_many_listings_a_minute(
 def test_what_is_stored_under_a_name_that_no_new_object_may_have_is_listed(
     cloud: RunningCloud,
 ) -> None:
-    """The rules of finding A19 are for new objects. Objects with other names may exist, so an app
-    must show names with care."""
+    """The rules of finding A19 apply only to the names of new objects. Objects that are stored
+    already may have any name, so an app must show names with care."""
     names = ["photo\u202egpj.exe", "a\u200bb", "%2e%2e/bob/x"]
     keys = sorted(f"uploads/carol/{name}" for name in names)
     for key in keys:
@@ -189,7 +189,7 @@ def test_a_listing_is_read_only(cloud: RunningCloud) -> None:
 
 
 def over(env: dict[str, str], move: Move) -> Response:
-    """Return the answer of GET /uploads if OSS behaves like `move`."""
+    """Return the answer of GET /uploads. `move` is what the server in place of OSS does."""
     with scripted_sts(move) as server:
         oss = {"OSS_INTERNAL_ENDPOINT": server.url}
         request = Request("GET", "/uploads", {"access_token": login("alice")})
@@ -215,7 +215,7 @@ def test_a_fault_of_oss_is_a_json_error(env: dict[str, str], move: Move, code: s
 def test_an_oss_that_hangs_is_an_error_when_the_time_is_up(
     env: dict[str, str], mocker: MockerFixture
 ) -> None:
-    """The time limit is less than 5 s. It is patched to make the test quick."""
+    """The time limit is less than 5 s. The test makes it even shorter, to be quick."""
     assert messages.ANSWER_SECONDS < 5
     mocker.patch("token_service.routes.uploads.ANSWER_SECONDS", 0.5)
     began = time.monotonic()
@@ -240,7 +240,8 @@ def test_the_newest_come_first_within_a_page_and_a_folders_own_object_does_not(
     shown = answered["Uploads"]
     assert isinstance(shown, list)
     assert [entry["Key"] for entry in shown] == ["u/a/2", "u/a/1"]
-    # OSS continues after the last key in its own order. This may not be the key that is shown last.
+    # In OSS's order, u/a/2 is the last key, so the marker is made from it. The answer shows u/a/1
+    # last.
     assert answered["Marker"] == marker("2")
     client.head.assert_not_called()
 

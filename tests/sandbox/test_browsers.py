@@ -30,7 +30,7 @@ POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancesto
 
 @dataclass
 class Site:
-    """The gateway of a function that answers with keys, and the paths that reached the function."""
+    """The gateway's port, and the paths that reached the function. The function returns keys."""
 
     port: int
     seen: list[str] = field(default_factory=list)

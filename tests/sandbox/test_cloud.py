@@ -120,7 +120,7 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
 
 
 def test_a_locked_index_is_not_called_damaged(tmp_path: Path, mocker: MockerFixture) -> None:
-    """Another process may be using the index, so nobody should remove it with `make clean`."""
+    """Another process may be using the index, so nobody should be told to remove it."""
     env = sandbox_environment({}, key=("LTAIfunction", "secret"), oss_port=7081, sts_port=7082)
     mocker.patch.object(cloud, "Storage", side_effect=sqlite3.OperationalError("locked"))
     with pytest.raises(sqlite3.OperationalError):

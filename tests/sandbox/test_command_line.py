@@ -1,5 +1,5 @@
-"""The sandbox distinguishes variables on make's command line from make's environment (finding A1).
-The tests use the real Makefile and the real make."""
+"""The sandbox treats variables on make's command line differently from variables in make's
+environment (finding A1). The tests use the real Makefile and the real make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox's own sign-in gives a login for any id. The function accepts it like other logins."""
+"""The sandbox's own sign-in gives a login for any id. The function accepts this login."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def user_of(login: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., Ask]]:
-    """Serve the route before a function that answers "function". Returns a callable that asks."""
+    """Serve the route in front of a function that answers "function". Returns a callable that
+    asks."""
     with ExitStack() as stack:
 
         def start(secret: str | None = SECRET, **variables: str) -> Ask:
@@ -111,8 +112,8 @@ def test_any_id_gets_a_login_that_the_function_takes_for_it(ask: Ask, user_id: s
 
 @given(st.text(st.characters(), min_size=1, max_size=50))
 def test_no_id_is_changed_on_its_way(user_id: str) -> None:
-    """A lone surrogate, which a command line can hold, stays unchanged. A letter that Unicode can
-    write in two ways stays unchanged too."""
+    """The ids include lone surrogates, which a command line can hold, and letters that Unicode can
+    write in two ways."""
     settings = jwt_settings(environment())
     assert user_of(demo_login.make_login(user_id, settings, SECRET)) == user_id
 

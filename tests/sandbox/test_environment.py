@@ -113,7 +113,7 @@ def test_of_a_deployments_environment_nothing_is_taken() -> None:
 
 @examples(st.sets(st.sampled_from(sorted(REAL))))
 def test_whatever_part_of_it_is_there(names: set[str]) -> None:
-    """Every subset of real variables is ignored completely."""
+    """The sandbox ignores all variables for real deployments, in any combination."""
     env = {name: REAL[name] for name in names}
     assert made(**env) == made()
     assert set(ignored(env)) == names
@@ -236,8 +236,8 @@ def test_where_the_public_endpoint_is_closed_clients_and_function_have_one_each(
 
 
 def test_an_endpoint_that_is_given_wins_over_the_buckets_own_domain() -> None:
-    """With this OSS_ENDPOINT, a person can see the errors that clients of the closed endpoint
-    get."""
+    """If OSS_ENDPOINT is set, it replaces the bucket's own domain. A developer can set it to the
+    closed public endpoint, to see the errors that clients get there."""
     env = {"OSS_ENDPOINT": "http://127.0.0.1:7081"}
     made = sandbox_environment(env, env, key=KEY, oss_port=7081, sts_port=7082, internal_port=7083)
     assert made["OSS_ENDPOINT"] == "http://127.0.0.1:7081"
@@ -303,7 +303,8 @@ def test_misspelt_names_are_found_and_others_left_alone() -> None:
 
 
 def test_tokens_of_another_sts_are_for_no_page_and_no_demo_login() -> None:
-    """Nobody knows what tokens of another STS allow."""
+    """The sandbox cannot know what the tokens of another STS allow, so it gives them to no web page
+    and no demo login."""
     env = made("STS_ENDPOINT", AUTH="anonymous", STS_ENDPOINT="http://127.0.0.1:9")
     assert "ALLOWED_ORIGINS" not in env
     assert SECRET not in env.values()

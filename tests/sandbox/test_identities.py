@@ -89,7 +89,7 @@ def found(credentials: SessionCredentials, identities: Identities | None = None)
 
 
 def seal(content: bytes, seal_key: bytes = SEAL_KEY) -> str:
-    """Make a token with any content. Only somebody with the seal key can make such a token."""
+    """Make a token with any content. Only somebody with the seal key can make a valid token."""
     raw = content + hmac.digest(seal_key, b"session token 1\0" + content, "sha256")
     return "CAIS" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -295,7 +295,7 @@ def test_refuses_every_altered_token(data: st.DataObject) -> None:
 
 
 def test_refuses_other_spellings_of_the_same_bytes() -> None:
-    # The sessions have several lengths, so that in some the last base64 character has unused bits.
+    # Several lengths are tried, because only some leave unused bits in the last base64 character.
     for length in range(2, 8):
         credentials = made().assume(UPLOAD_ROLE, "n" * length, None, 900)
         token = credentials.security_token

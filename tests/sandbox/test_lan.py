@@ -1,7 +1,7 @@
-"""With LAN=1 a phone reaches some routes, and nobody in the network reaches the other routes.
+"""With LAN=1, devices in the network (for example a phone) reach some routes only.
 
-A machine may have no private address, so these tests check the address separately. They run the
-servers at a second loopback address instead of a private address."""
+A machine may have no private address. Therefore these tests check the address separately, and run
+the servers at a second loopback address."""
 
 from __future__ import annotations
 
@@ -197,7 +197,8 @@ def test_where_uploads_need_a_name_that_no_phone_finds_it_is_refused(own: str) -
 @pytest.mark.parametrize("name", ["run", "token"])
 @pytest.mark.parametrize("value", ["1", "yes", ADDRESS])
 def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value: str) -> None:
-    """A line in a shell's profile must not open every sandbox to every network."""
+    """If LAN counted as an environment variable, one line in a shell's profile would open every
+    later sandbox to the network that the machine is in."""
     if name == "token":
         done = finished(make("token"), tmp_path / "state", LAN=value)
         assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://127.0.0.1:7081"
@@ -208,7 +209,7 @@ def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value:
             with pytest.raises(OSError, match="refused"):
                 socket.create_connection((ADDRESS, sandbox.port), timeout=5)
             said = sandbox.stderr
-    assert "LAN is ignored in the environment, since it opens this machine to others" in said
+    assert "The environment variable LAN is ignored, because LAN opens this machine to" in said
     assert f"make {name} LAN=1" in said
 
 
@@ -371,8 +372,8 @@ def raw(port: int, head: str) -> str:
 
 @pytest.mark.parametrize("offset", [0, 1], ids=["gateway", "OSS"])
 def test_it_answers_by_its_own_address_only(sandbox: Sandbox, offset: int) -> None:
-    """If other names were answered, a stranger's page with a name for this address would share the
-    sandbox's origin."""
+    """A stranger can give this address a name of his own. If the sandbox answered requests to that
+    name, a page of that name would have the sandbox's origin."""
     port = sandbox.port + offset
     good = f"{ADDRESS}:{port}"
     path = "/health" if offset == 0 else "/sandbox-bucket/uploads/a"
@@ -508,7 +509,7 @@ def test_the_code_is_the_pages_url_module_by_module(
     found: list[list[int]] = []
     for row in rows:
         if not no_color:
-            # The colours (white blocks on black) are set anew in each line.
+            # Each line sets the colours again (white blocks on black).
             assert row.startswith("\x1b[38;5;231;48;5;16m")
             assert row.endswith("\x1b[0m")
         pairs = [light[c] for c in re.sub("\x1b\\[[0-9;]*m", "", row)]

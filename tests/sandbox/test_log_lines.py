@@ -49,7 +49,7 @@ def line_of(name: str, message: object, *, coloured: bool = False) -> str:
 
 @pytest.fixture
 def function_line() -> Iterator[list[str]]:
-    """Collect the lines that are made from the function's own records."""
+    """Collect the lines that the sandbox makes from the log records of the function."""
     lines: list[str] = []
 
     class Keep(logging.Handler):

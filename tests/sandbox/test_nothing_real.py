@@ -86,7 +86,8 @@ def sandbox(
 
 
 def access(sandbox: Sandbox) -> str:
-    """The part that a page adds to a query: "" or a login. A page can get a login for any user."""
+    """The text that a page adds to the query of its requests: a login, or "" with AUTH=anonymous. A
+    page can get a login for any user."""
     if "AUTH=anonymous" in sandbox.stdout:
         return ""
     asked = requests.get(f"{sandbox.token_url}sandbox/login?user=ceo", headers=ORIGIN, timeout=10)
@@ -118,7 +119,7 @@ def test_no_signature_is_one_of_the_real_key(sandbox: Sandbox, wish: str) -> Non
     asked = requests.get(
         sandbox.token_url.rstrip("/") + wish + access(sandbox), headers=ORIGIN, timeout=10
     )
-    # Every page may ask, since the answer holds nothing real.
+    # Every page may read the answer, because the answer contains nothing real.
     assert asked.headers["Access-Control-Allow-Origin"] == "*"
     check_nothing_real(asked.text)
     made = asked.json()
@@ -221,8 +222,8 @@ def test_logins_of_an_app_are_verified_with_a_key_on_the_command_line(tmp_path: 
 
 
 def test_callbacks_need_no_secret(tmp_path: Path) -> None:
-    """docs/callbacks.md starts callbacks without a secret. The sandbox then seals callbacks with
-    its own secret, not with the environment's secret."""
+    """The commands of docs/callbacks.md switch callbacks on, but set no secret. The sandbox then
+    seals callbacks with its own secret, not with the environment's secret."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/callback"
     arguments = ("AUTH=jwt", f"CALLBACK_URL={url}")
@@ -278,15 +279,16 @@ def real_sts() -> Iterator[ScriptedSts]:
 
 @pytest.fixture
 def in_cloud(tmp_path: Path, real_sts: ScriptedSts) -> Iterator[Sandbox]:
-    """A sandbox with CLOUD=1. The environment has every variable that would open a sandbox to
-    pages."""
+    """A sandbox with CLOUD=1. The environment has all variables that normally open a sandbox
+    to web pages."""
     more = {"ALLOWED_ORIGINS": "*", "AUTH": "anonymous", "STS_ENDPOINT": real_sts.url}
     with running_by_make(tmp_path / "state", 0, "CLOUD=1", **{**SHELL, **more}) as sandbox:
         yield sandbox
 
 
 def ask(sandbox: Sandbox, path: str, method: str = "GET", **headers: str) -> tuple[int, str, Any]:
-    """The status, all headers as text, and the JSON. The JSON is None if there is no body."""
+    """Send a request. Return the status, all headers as one text, and the JSON of the body. The
+    JSON is None if there is no body."""
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -376,7 +378,8 @@ def test_in_chromium_a_page_reads_nothing_real_of_the_sandbox(tmp_path: Path) ->
         done = javascript.run("browser_theft.mjs", {"url": sandbox.token_url.rstrip("/") + OBJECT})
     check_nothing_real(json.dumps(done))
     own = load_secrets(sandbox.folder).access_key_id
-    # Pages at these two hosts can read the answers.
+    # A page at 127.0.0.1 or localhost can read the answers of the sandbox, and a page at
+    # evil.example cannot.
     for name in ("127.0.0.1", "localhost"):
         assert own in done["pages"][name]["get"]
     assert own not in json.dumps(done["pages"]["evil.example"])
@@ -388,7 +391,8 @@ def test_in_chromium_no_page_reads_a_real_token(in_cloud: Sandbox, real_sts: Scr
     machine."""
     need("a stranger's page in Chromium", browser=True)
     done = javascript.run("browser_theft.mjs", {"url": in_cloud.token_url})
-    # A browser in which a person opens the URL is not a page, but it shows no token either.
+    # Here a person types the URL into the browser, so the request comes from no page. The
+    # browser still shows no token.
     assert "This address is for apps" in done["typed"]["text"]
     assert CREDENTIALS["AccessKeyId"] not in done["typed"]["text"]
     assert real_sts.requests == []

@@ -74,8 +74,8 @@ class Sent:
         return replace(self, headers=kept)
 
     def rewriting(self, old: str, new: str) -> Sent:
-        """Return the request with `old` replaced in its headers and its query, where the signature
-        is."""
+        """Return the request with `old` replaced by `new` in its headers and its query. The
+        signature is in one of these two places."""
         altered = {name: value.replace(old, new) for name, value in self.headers.items()}
         path = self.path.replace(quote(old, safe=""), quote(new, safe=""))
         assert (path, altered) != (self.path, self.headers)
@@ -355,7 +355,8 @@ def test_v1_does_not_get_in_beside_v4(oss: Oss) -> None:
             path = f"/{BUCKET}/a?{'&'.join(filter(None, queries))}"
             both = Sent("GET", path, {**other.headers, **one.headers})
             if v1 == "V1 header" and v4 == "V4 header":
-                # Both signatures use the same header, so only V1's is sent.
+                # V1 and V4 both use the header Authorization, so this request has only the
+                # signature of V1.
                 assert refusal(both.to(oss)) == REFUSED_V1
             else:
                 assert refusal(both.to(oss)) == INVALID
@@ -369,8 +370,8 @@ def test_v4_fields_do_not_make_a_v1_header_good(oss: Oss) -> None:
 
 
 def test_a_second_authorization_header_is_no_way_around(oss: Oss) -> None:
-    """A valid V1 header is sent beside a V4 header with an unknown key. Two Authorization headers
-    count as one header, with a comma between the values."""
+    """One request has a V4 header with an unknown key, and also a valid V1 header. Two
+    Authorization headers count as one header, with a comma between the values."""
     request = signed(oss, "V4 header", who=unknown_key(oss))
     v1 = signed(oss, "V1 header").headers["authorization"]
     v4 = request.headers["authorization"]
@@ -454,7 +455,7 @@ def test_v4_takes_the_time_from_date_without_x_oss_date(oss: Oss) -> None:
 
 
 def go_sdk(oss: Oss, date: str, day: str, method: str = "GET") -> Sent:
-    """A request as aliyun-oss-go-sdk signs it with AuthV4, in oss/auth.go and oss/conn.go.
+    """Sign a request like aliyun-oss-go-sdk with AuthV4 (its files oss/auth.go, oss/conn.go).
 
     The SDK sends no x-oss-date. The SDK sends a Date in HTTP's form, and signs the text of this
     Date.
@@ -478,7 +479,8 @@ def test_v4_takes_the_plain_date_of_the_go_sdk_and_of_ossutil_1(oss: Oss) -> Non
     day = time.strftime("%Y%m%d", time.gmtime(now))
     request = go_sdk(oss, formatdate(now, usegmt=True), day)
     assert request.to(oss)[2] == b"secret bytes"
-    # The signature covers the text of the date, not the moment.
+    # The signature covers the date as text. Therefore another date is refused, even if it is only a
+    # second away.
     other = request.having(date=formatdate(now - 1, usegmt=True))
     assert refusal(other.to(oss)) == mismatch("V4")
 
@@ -681,7 +683,8 @@ def test_refuses_a_v4_region_that_is_not_the_buckets_as_oss_does(
     """Sources: the vendor's pages of both ECs, test_3_exception_head_err and test_sign_v4_no_region
     of oss2.
 
-    After the vendor's sentence, the sandbox names the correct scope in its own words.
+    The sandbox's message has the vendor's sentence, and then a sentence of the sandbox itself,
+    which names the correct scope.
     """
     answer = signed(oss, mode, method, region=region).to(oss)
     assert refusal(answer) == (400, "InvalidArgument", ec)
@@ -859,7 +862,8 @@ ONLY_MINE = policy(
 def listing(oss: Oss, version: str, query: str, *, spelt: bool = False) -> Sent:
     """Sign a listing as somebody who may only list mine/. The parameters are sent unchanged.
 
-    With `spelt`, V4 signs an empty value as "name=".
+    If `spelt` is true, the V4 signature covers a parameter without a value as "name=". Otherwise
+    it covers such a parameter as "name".
     """
     who = session(oss, ONLY_MINE)
     if version == "V1":
@@ -954,7 +958,7 @@ def test_where_nothing_names_a_bucket_the_default_is_meant(with_default: Oss, mo
 @pytest.mark.parametrize(
     ("bucket", "key", "host", "path", "expected"),
     [
-        # The URL is the same, so the signature decides.
+        # The first two requests have the same URL. The signature decides which object is read.
         (BUCKET, f"{OTHER}/key", f"{BUCKET}.oss.test", f"/{OTHER}/key", b"mine"),
         (OTHER, "key", f"{BUCKET}.oss.test", f"/{OTHER}/key", b"other"),
         (BUCKET, f"{OTHER}/key", "127.0.0.1", f"/{OTHER}/key", None),

@@ -290,7 +290,8 @@ def test_rules_that_were_kept_before_response_vary_are_read(oss: Oss) -> None:
 
 @pytest.mark.parametrize("age", ["-1", "soon", "1e3", ""])
 def test_a_max_age_that_is_no_number_is_named(oss: Oss, age: str) -> None:
-    """test_set_bucket_cors of oss2 sends -1, and reads InvalidArgument and the argument's name."""
+    """oss2's own test test_set_bucket_cors sends -1. It expects InvalidArgument with the name of
+    the argument."""
     bucket = oss.oss2(version="v4")
     with pytest.raises(OssError) as error:
         bucket.put_bucket_cors(BucketCors([CorsRule(["*"], ["GET"], ["*"], [], age)]))

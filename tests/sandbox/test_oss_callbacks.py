@@ -593,7 +593,8 @@ def test_urls_are_tried_in_order_until_one_answers(oss: Oss) -> None:
 
 
 def test_many_callbacks_that_wait_hold_up_nobody_else(oss: Oss) -> None:
-    """More callbacks wait at once than there are threads for work on files."""
+    """45 callbacks wait for their answers at the same time. The sandbox has fewer than 45 threads
+    for work on files, but other requests still get their answers."""
     number = 45
     all_are_there = threading.Event()
 
@@ -743,8 +744,8 @@ def test_whatever_callback_is_asked_for_is_read_or_refused(
 
 
 def test_the_documentations_sample_is_signed_text_for_text() -> None:
-    """The vendor's sample is signed by its production key. In this test a key of the sandbox signs
-    the sample."""
+    """In the vendor's documentation, the key of the real OSS signs this sample. In this test a key
+    of the sandbox signs the sample."""
     signature = callback_signer().sign("/index.php?id=1&index=2", b"bucket=yonghu-test")
     received = Received(
         "/index.php?id=1&index=2", {"authorization": signature}, b"bucket=yonghu-test"

@@ -54,7 +54,7 @@ CONTROL = [
 
 @pytest.fixture(params=[False, True], ids=["open", "closed"])
 def either(request: pytest.FixtureRequest, tmp_path: Path, oss_server: Server) -> Iterator[Oss]:
-    """An OSS whose bucket has a domain. Its public endpoint is open, or closed in a second run."""
+    """An OSS whose bucket has a domain. A test runs with an open and a closed public endpoint."""
     with _running(tmp_path, oss_server, is_public_closed=request.param) as oss:
         yield oss
 
@@ -116,7 +116,7 @@ def test_the_domain_is_the_bucket(either: Oss) -> None:
 
 
 def test_the_domain_is_no_other_bucket_whatever_its_name_or_path_say(either: Oss) -> None:
-    """The key begins with the name of a bucket, and the domain begins with the name of a bucket."""
+    """The name of another bucket is also the beginning of the key, and of the domain."""
     either.storage.create_bucket(NAMESAKE)
     assert by_domain(either, "PUT", f"{NAMESAKE}/a", body=b"Hello").status == 200
     assert keys(either) == [f"{NAMESAKE}/a"]

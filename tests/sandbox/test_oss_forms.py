@@ -250,8 +250,8 @@ def test_a_v4_form_of_another_day_or_region_is_refused(oss: Oss) -> None:
         credential = f"{oss.root.access_key_id}/{wrong}/oss/aliyun_v4_request"
         answer = send(oss.endpoint, {**form, "x-oss-credential": credential})
         assert (code(answer.content), ec(answer.content)) == ("InvalidArgument", wanted)
-    # The first sentence of the message is from the vendor's page of this EC. The second sentence is
-    # the sandbox's own.
+    # The first sentence of the message is from the vendor's page of this EC. The sandbox adds the
+    # second sentence.
     assert (
         parse(answer.content, "Error")
         .findtext("Message", "")
@@ -312,7 +312,8 @@ def test_the_v4_signature_is_the_one_of_the_sandbox(oss: Oss) -> None:
         ({"bucket": "another-bucket"}, None, KEY),
         (["eq", "$Content-Type", "image/png"], {"content-type": "image/png"}, {}),
         (["eq", "$x-oss-meta-a", "1"], {"X-OSS-Meta-A": "1"}, {"x-oss-meta-a": "2"}),
-        # The vendor's samples have these two: a name without "$", and an escaped dollar.
+        # The next two conditions are from samples of the vendor. The first has a name without "$".
+        # The second is from a sample in which the "$" is escaped.
         (["eq", "success_action_status", "200"], {"success_action_status": "200"}, {}),
         (["starts-with", "$x-oss-object-acl", "private"], {"x-oss-object-acl": "private"}, {}),
         (["starts-with", "$cache-control", ""], {"cache-control": ""}, {}),

@@ -1,4 +1,4 @@
-"""Hostile requests: OSS answers in its own form, and its files stay where they belong."""
+"""Hostile requests. OSS must answer in its own format, and write no file outside its folder."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Service:
 
         asyncio.run(answer())
         start, *rest = sent
-        # h11.Response() raises an error for a header that would break the connection.
+        # h11.Response() checks the headers, and raises an error for a header that HTTP forbids.
         h11.Response(status_code=start["status"], headers=start["headers"])
         names = {name.decode(): value.decode("latin-1") for name, value in start["headers"]}
         return Answer(start["status"], names, b"".join(part["body"] for part in rest))
@@ -192,7 +192,7 @@ Read = TypeVar("Read")
 
 
 def read_or_code(read: Callable[[], Read]) -> Read | str:
-    """The value that a function reads, or the code of its refusal."""
+    """Return the value that `read` returns, or the error code if it raises OssError."""
     try:
         return read()
     except OssError as error:
@@ -212,7 +212,7 @@ def check_answer(method: str, answer: Answer) -> None:
         assert answer.code
 
 
-# Header values that a server accepts: without NUL, and without white space at the ends.
+# Header values that a server accepts. They have no NUL, and no white space at the ends.
 VALUES = st.binary(max_size=60).map(lambda raw: re.sub(rb"[\x00\s]", b" ", raw).strip(b" "))
 DATES = st.sampled_from(
     [
@@ -638,7 +638,8 @@ def test_a_url_means_only_what_stands_in_it(host: str, path: bytes, default: str
         assert BUCKET_NAME.fullmatch(target.bucket)
         raw = {unquote_to_bytes(part) for part in (rest, whole)}
         assert target.key.encode() in raw
-    # Each target has its own resource, so the signed resource determines the target.
+    # Two different targets (each is a bucket and a key) never have the same resource. Therefore a
+    # signature over the resource is valid for only one target.
     assert len({target.resource for target in found}) == len(found)
 
 

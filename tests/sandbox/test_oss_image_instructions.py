@@ -201,8 +201,8 @@ def test_refuses_too_many_actions_and_too_long_a_value() -> None:
 
 
 def pairs(**values: st.SearchStrategy[object]) -> st.SearchStrategy[str]:
-    """Some parameters of an action, in any order. `values` gives the name and the values of each
-    parameter."""
+    """Some parameters of an action, in any order. The keywords of the call are the names of the
+    parameters. The strategy of a keyword makes the values of this parameter."""
     each = [st.builds("{}_{}".format, st.just(name), value) for name, value in values.items()]
     return st.lists(st.one_of(each), max_size=5).map(",".join)
 

@@ -118,8 +118,8 @@ def test_pad_covers_what_lies_outside_and_leaves_transparency_inside() -> None:
     ["m_fixed,w_5000,h_5000,limit_0", "w_16384,h_16384,limit_0", "p_1000", "m_mfit,w_9000,limit_0"],
 )
 def test_refuses_to_make_an_image_beyond_the_limit(arguments: str) -> None:
-    # p_1000 would make 200 million pixels from 1000 x 2000. A small file must not become an image
-    # with so many pixels.
+    # p_1000 would turn 1000 x 2000 pixels into 200 million. A small file must not become such a
+    # large image.
     source = encoded(Image.new("1", (1000, 2000)))
     with pytest.raises(OssError) as error:
         made(source, f"resize,{arguments}")
@@ -297,7 +297,7 @@ def test_watermark_fills_the_image() -> None:
     left, top, right, bottom = changed(filled)
     assert (left < 20, top < 20, right > 380, bottom > 250) == (True,) * 4
     image = made(GREY, f"{filled},padx_100,pady_100")
-    # Between the copies nothing is changed.
+    # The watermark is repeated. In the gap between two copies, the image is unchanged.
     assert extrema(image.crop((40, 0, 120, 267))) == [(128, 128)] * 3
     assert made(GREY, f"{filled},padx_4096,pady_4096").getbbox() is not None
 
@@ -321,7 +321,8 @@ def test_watermark_shows_the_beginning_of_a_text_that_is_too_long() -> None:
 
 @pytest.mark.parametrize(("turned", "fill"), [(0, 0), (45, 1)])
 def test_the_largest_watermark_needs_no_more_than_the_image(turned: int, fill: int) -> None:
-    # A rotated text of 64 letters with 1000 pixels each would be 60,000 x 60,000.
+    # If this rotated text (64 letters of 1000 pixels) were drawn completely, it would need an image
+    # of 60,000 x 60,000 pixels.
     actions = f"watermark,text_{text('W' * 64)},size_1000,rotate_{turned},fill_{fill},shadow_9"
     assert made(GREY, actions).size == (400, 267)
 

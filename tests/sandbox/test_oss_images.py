@@ -1,4 +1,4 @@
-"""Image processing over the wire with the real SDKs, and its decoding and encoding."""
+"""Image processing over HTTP with the real SDKs, and the decoding and encoding of images."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_oss2_gets_a_thumbnail(
     assert (got.status, got.content_type) == (200, "image/png")
     assert got.content_length == len(body)
     assert got.server_crc is None
-    # get_object_to_file() compares CRCs. It would fail if the answer had the CRC of the stored
-    # object.
+    # get_object_to_file() compares the CRC of the bytes with the CRC in the answer. If the answer
+    # had the CRC of the stored picture, get_object_to_file() would fail.
     bucket.get_object_to_file(KEY, str(tmp_path / "small"), process="image/resize,w_100")
     assert opened((tmp_path / "small").read_bytes()).size == (100, 50)
 
@@ -158,8 +158,8 @@ def test_processing_needs_the_right_to_read(oss: Oss, photo: SessionCredentials)
 
 
 def test_nothing_is_read_or_processed_for_who_may_not(oss: Oss) -> None:
-    # For each of these requests, a client that may read the objects gets an error other than
-    # AccessDenied.
+    # Each of these requests also fails for a client that may read the objects, but with another
+    # error. So AccessDenied shows that OSS checked the rights first.
     oss.oss2().put_object("mine/text", b"no image")
     oss.oss2().put_object("mine/bomb", png_of_zeros(20_000, 10_000))
     for key, value in (
@@ -376,7 +376,8 @@ def test_takes_other_depths_and_colour_models(
 
 
 def photo_turned(orientation: int, size: tuple[int, int] = (400, 200), **options: Any) -> bytes:
-    """A JPEG that shows quarters() upright if its EXIF orientation is applied."""
+    """Return a JPEG of the picture quarters(), turned or mirrored. With its EXIF orientation
+    applied, it looks like quarters() again."""
     undo = {
         2: [Image.Transpose.FLIP_LEFT_RIGHT],
         3: [Image.Transpose.ROTATE_180],

@@ -1,7 +1,8 @@
 """Parameters, headers and values that the sandbox does not implement are refused, never ignored.
 
-Each of these requests once had a wrong result: a listing, an object's bytes, an upload without a
-requested property, or an upload that overwrote a protected object.
+An earlier version of the sandbox ignored them, so each of these requests had a wrong result: a
+listing, an object's bytes, an upload without a requested property, or an upload that overwrote a
+protected object.
 """
 
 from __future__ import annotations
@@ -241,7 +242,8 @@ def test_a_condition_on_what_is_written_is_refused_and_the_old_stays(
 
 @pytest.mark.parametrize("value", ["yes", "1", ""])
 def test_forbid_overwrite_is_true_or_false(oss: Oss, bucket: oss2.Bucket, value: str) -> None:
-    """Any other value was once read as false, so the old object was lost. The EC is not known."""
+    """An earlier version took any other value as "false", and overwrote the old object. The EC is
+    not known."""
     headers = {"x-oss-forbid-overwrite": value}
     refused = send(oss, "PUT", f"/{BUCKET}/a", {}, headers, b"new")
     assert refused == (400, "InvalidArgument", "")
@@ -264,8 +266,8 @@ def test_a_form_is_held_to_the_same_names(oss: Oss, name: str) -> None:
 
 
 def test_the_refusal_of_a_save_as_names_it(bucket: oss2.Bucket) -> None:
-    """oss2's process_object sends its instructions in the body. The message once did not say what
-    was refused."""
+    """oss2's process_object sends its instructions in the body. An earlier version of the sandbox
+    refused this, but its message did not say what it refused."""
     with pytest.raises(oss2.exceptions.OssError) as caught:
         bucket.process_object("a", "image/resize,w_1|sys/saveas,o_YQ,b_YQ")
     assert (caught.value.status, caught.value.code) == NOT_IMPLEMENTED

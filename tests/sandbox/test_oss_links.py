@@ -51,7 +51,7 @@ def test_a_link_is_told_of_with_its_own_headers(oss: Oss, alice: oss2.Bucket) ->
         assert "x-oss-meta-of" not in read.headers
         for name in ("ETag", "Content-MD5", "x-oss-hash-crc64ecma"):
             assert read.headers[name] == of_target.headers[name]
-        # The clock is running and the times are whole seconds, so the difference may be larger.
+        # The clock is running and the times are whole seconds, so the difference may exceed 60 s.
         assert read.last_modified >= of_target.last_modified + 60
     got = alice.get_symlink("uploads/alice/link").headers
     assert {name: got[name] for name in own} == own

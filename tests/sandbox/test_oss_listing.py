@@ -1,4 +1,4 @@
-"""Listings as oss2 reads them, and compared with a simple model."""
+"""Tests listings: oss2 reads them, and a simple model makes the same ones."""
 
 from __future__ import annotations
 
@@ -172,10 +172,10 @@ CONTROLS = "ctl" + "".join(chr(code) for code in range(1, 32) if code != 13) + "
 
 @pytest.mark.parametrize("reference", [True, False], ids=["as a reference", "as it is"])
 def test_a_key_with_control_characters_is_listed_and_deleted(oss: Oss, reference: bool) -> None:
-    """test_chinese::test_batch_delete_objects of oss2 writes the characters raw.
+    """The two SDKs write control characters in different ways. XML 1.0 allows neither way.
 
-    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references. XML 1.0 allows neither of the
-    two forms.
+    test_chinese::test_batch_delete_objects of oss2 writes control characters unchanged.
+    TestDeleteObjectsNormal of aliyun-oss-go-sdk writes references like &#x1;.
     """
     bucket = oss.oss2(version="v4")
     bucket.put_object(CONTROLS, b"x")
@@ -221,7 +221,8 @@ def test_what_is_no_character_of_a_key_is_refused(text: str) -> None:
 
 
 def test_a_key_in_another_encoding_is_read_as_it_is() -> None:
-    # In UTF-16, the bytes of these letters look like a Key with a control character.
+    # These letters in UTF-16 have the same bytes as a Key element with a control character in
+    # ASCII.
     letters = b"<Key>\x01</Key>".decode("utf-16-le")
     body = f'<?xml version="1.0" encoding="utf-16"?><a><Key>{letters}</Key></a>'
     assert parse(body.encode("utf-16"), "a").findtext("Key") == letters

@@ -366,7 +366,7 @@ def test_a_part_is_copied_from_a_range(bucket: oss2.Bucket) -> None:
     part = bucket.upload_part_copy(BUCKET, "source", (2, 4), "a", upload_id, 1)
     bucket.complete_multipart_upload("a", upload_id, [PartInfo(1, part.etag)])
     assert bucket.get_object("a").read() == b"234"
-    # A range that is outside or goes over the end is refused
+    # A range that begins or ends after the end of the object is refused
     # (help.aliyun.com/zh/oss/user-guide/0042-00000306).
     for beyond in ((10, 12), (8, 12)):
         with pytest.raises(OssError) as error:

@@ -213,7 +213,7 @@ def test_a_text_is_compressed_for_who_takes_gzip(bucket: oss2.Bucket) -> None:
 def test_only_a_large_text_is_compressed(
     oss: Oss, kind: str, size: int, request_headers: dict[str, str], compressed: bool
 ) -> None:
-    """The types and the size are those of alibabacloud.com/help/faq-detail/39645.htm."""
+    """The types and the size are from the page alibabacloud.com/help/faq-detail/39645.htm."""
     public = {"Content-Type": kind, "x-oss-object-acl": "public-read"}
     oss.oss2(version="v4").put_object("a", b"x" * size, public)
     _, headers, body = oss.raw("GET", f"/{BUCKET}/a", request_headers)

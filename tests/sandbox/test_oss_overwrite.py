@@ -111,7 +111,7 @@ def test_rules_are_kept_told_and_deleted(oss: Oss) -> None:
         ([rule(suffix="s" * 1024)], "MalformedXML"),
         ([rule("a"), rule("b")], "MalformedXML"),
         ([rule(id=str(number)) for number in range(101)], "MalformedXML"),
-        # No identity here has these principals, so the rule would bind nobody.
+        # The sandbox has no user or role with these names, so the rule would apply to nobody.
         ([rule("a", "27737962156157")], "NotImplemented"),
         ([rule("a", "")], "NotImplemented"),
         ([rule("a", f"acs:ram::{ACCOUNT}:role/upload")], "NotImplemented"),
@@ -154,7 +154,8 @@ def test_the_rules_of_one_bucket_bind_no_other_and_go_with_it(oss: Oss) -> None:
 
 
 def test_a_folder_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    """The index of an earlier version has no table of rules."""
+    """A folder of an earlier sandbox has an index without the table `overwrite_rules`. Storage must
+    add this table."""
     storage = Storage(tmp_path)
     storage.create_bucket(BUCKET)
     storage.close()
@@ -290,7 +291,7 @@ def test_what_was_deleted_can_be_written_again(token: oss2.Bucket) -> None:
     token.put_object("uploads/a", b"second")
 
 
-# Who is bound, and for which keys
+# The callers and the keys to which a rule against overwriting applies
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,8 @@ def test_what_is_deleted_makes_room(limited: Oss) -> None:
 
 
 def test_what_is_refused_takes_no_room(limited: Oss) -> None:
-    """If uploads that fail took room, a stranger could fill the storage with them."""
+    """An upload that fails must leave nothing in the storage. Otherwise a stranger could fill the
+    storage with such uploads."""
     for _ in range(3 * LIMITS.total_bytes // FILE):
         with pytest.raises(oss2.exceptions.InvalidDigest):
             limited.oss2().put_object("a", bytes(FILE), {"Content-MD5": "wrong"})
@@ -243,7 +244,8 @@ def check_full(call: Callable[[], object]) -> None:
 
 
 def test_bytes_on_their_way_in_count(storage: Storage) -> None:
-    """Without a reservation, each of many simultaneous uploads would find room."""
+    """If an upload did not reserve its space, many uploads at the same time would all find enough
+    space."""
     under_way: list[Staged] = []
 
     def one_more(_: int) -> None:
@@ -253,7 +255,8 @@ def test_bytes_on_their_way_in_count(storage: Storage) -> None:
     assert 15 < until_full(one_more) < 30
     for staged in under_way:
         staged.discard()
-        # discard() is also called twice if an upload fails late.
+        # If a real upload fails late, discard() is called twice too. The second call must do
+        # nothing.
         staged.discard()
     stored(storage, "a", bytes(FILE))
     for staged in [storage.stage() for _ in range(20)]:

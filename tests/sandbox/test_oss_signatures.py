@@ -32,13 +32,13 @@ GO_SDK = frozenset(
     x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx
     """.split()
 )
-"""Parameters that aliyun-oss-go-sdk, and so ossutil 1, signs but oss2 does not (signKeyList of
-oss/conn.go).
+"""aliyun-oss-go-sdk signs these parameters (signKeyList of oss/conn.go), and ossutil 1 uses this
+SDK. oss2 does not sign them.
 
 The parameters udf* and img of signKeyList are left out, because clients no longer use them.
 """
 OSS_V2 = frozenset({"overwriteConfig"})
-"""Parameters that only alibabacloud-oss-v2 signs: the sub-resource of its operation."""
+"""Only alibabacloud-oss-v2 signs this parameter, which is the sub-resource of some operations."""
 PARAMETERS = st.dictionaries(
     st.sampled_from(sorted(V1_SUBRESOURCES - GO_SDK - OSS_V2)) | TEXT,
     TEXT | st.just(""),

@@ -84,7 +84,8 @@ def test_a_kill_at_any_moment_leaves_the_old_bytes_or_the_new(tmp_path: Path) ->
         storage = Storage(tmp_path)
         held = read(storage, "key")
         number = int(held[:8])
-        # All confirmed objects are stored; at most one more was in progress.
+        # The storage has one of two uploads: the last upload that the writer confirmed, or the
+        # upload after it, which was in progress when the writer was killed.
         assert number in (acknowledged, acknowledged + 1)
         assert held == b"%08d" % number * 60_000
         assert storage.get(BUCKET, "key").etag == hashlib.md5(held).hexdigest().upper()  # noqa: S324
@@ -160,7 +161,7 @@ def taken_in(staged: Staged, sizes: list[int]) -> None:
 def test_bytes_that_find_no_room_leave_no_file(
     tmp_path: Path, storage: Storage, sizes: list[int]
 ) -> None:
-    """The last bytes wait in a buffer, and closing the file tries once more to write them."""
+    """The last bytes are in a buffer. When the file is closed, Python tries again to write them."""
     put(storage, "a", b"old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, limits[1]))

@@ -37,7 +37,8 @@ BUILT = {"index.html": "<p>built", "main-1.js": "built", "config.json": SECRET}
 
 @dataclass(frozen=True)
 class Site:
-    """The page in front of a function that answers "function"; `root` is its checkout."""
+    """The page in front of a function that answers "function"; `root` is the checkout of the
+    page."""
 
     port: int
     root: Path
@@ -48,7 +49,7 @@ class Site:
         return ask(self.port, method, path, *named, encoding="latin-1")
 
     def build(self) -> None:
-        """Write the built page, as `make web` does it."""
+        """Write a built page into the folder that `make web` uses."""
         write(self.root / "dist" / "web", BUILT)
 
 
@@ -96,7 +97,7 @@ def test_until_it_is_built_the_small_page_is_served_and_then_the_built_one(site:
     assert site.ask("/app/index.html").body == b"<p>built"
     assert site.ask("/app/main-1.js").body == b"built"
     assert site.ask("/app/config.json").json["fullPage"] is True
-    # A user who opened the small page can continue with it.
+    # A user who opened the small page before the full page was built can continue to use it.
     assert site.ask("/app/small.js").body == b"small"
     shutil.rmtree(site.root / "dist")
     assert site.ask("/app/").body == b"<p>small"

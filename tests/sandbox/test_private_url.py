@@ -46,7 +46,7 @@ def site() -> Iterator[Site]:
 
     def handler(event: bytes, context: object) -> dict[str, object]:
         events.append(json.loads(event))
-        # This header would let every page read the answer.
+        # With this header, every page may read the answer.
         headers = {"Access-Control-Allow-Origin": "*"}
         return {"statusCode": 200, "headers": headers, "body": "token", "isBase64Encoded": False}
 
@@ -127,7 +127,8 @@ def test_without_the_segment_there_is_nothing(site: Site, path: str, method: str
 
 
 def test_all_that_is_nothing_looks_alike(site: Site) -> None:
-    """No answer reveals how close a guess is, or which service answers."""
+    """The answers to all wrong paths are equal. Therefore they do not reveal whether a guess is
+    almost right, or which service answers."""
     guesses = ["/", "/sts", "/health", f"/{SEGMENT[:-1]}", "/robots.txt"]
     assert len({site.ask(path).body for path in guesses}) == 1
 

@@ -17,8 +17,8 @@ ACCOUNT = "1234567890123456"
 
 
 def statement(**members: Any) -> dict[str, Any]:
-    """A statement that allows everything in one bucket. `members` replace its members; None removes
-    a member."""
+    """A statement that allows everything in one bucket. `members` replace members of the statement;
+    None removes a member."""
     default = {"Effect": "Allow", "Action": "oss:*", "Resource": "acs:oss:*:*:bkt/*"}
     return {name: value for name, value in {**default, **members}.items() if value is not None}
 

@@ -43,9 +43,10 @@ ACTION_PATTERNS = st.sampled_from(
         "Oss:Put?bject*",
     ]
 )
-# There are few letters, so that many texts almost match. The letters include "/", which "*" also
-# matches, and ":", which separates fields. They also include upper and lower case, wildcards as
-# plain letters, a line end, and letters with a meaning in regular expressions.
+# With only a few letters, many random texts almost match a pattern. The letters include "/" (the
+# wildcard "*" matches it too) and ":" (it separates fields). The letters also include upper and
+# lower case, wildcards as plain letters, a line end, and letters with a meaning in regular
+# expressions.
 LETTERS = "ab/:A*?\n.[é"
 RESOURCE_PATTERNS = st.one_of(
     st.builds("acs:oss:*:*:b/{}".format, st.text(LETTERS, max_size=4)),
@@ -79,7 +80,7 @@ BLOCKS = [
     "2001:db8::/32",
     "::/128",
 ]
-# The values in a policy, by the kind of operator.
+# Values for the conditions of a policy, by the kind of the condition's operator.
 WANTED: dict[str, list[Any]] = {
     "String": [*TEXTS, *NUMBERS[:3], *BOOLEANS, 1, True],
     "Numeric": [*NUMBERS, 0, 1, 10.5],
@@ -87,7 +88,8 @@ WANTED: dict[str, list[Any]] = {
     "Bool": [*BOOLEANS, True, False],
     "IpAddress": [*ADDRESSES, *BLOCKS],
 }
-# The values in an access, by condition key. Some values do not fit the key.
+# Values that an access may have for each condition key. Some values have the wrong type for the
+# key.
 CONTEXT = {
     "oss:Prefix": [*TEXTS, *NUMBERS, "1e1", "+1", " 1", "true", "10.0.0.1"],
     "oss:Delimiter": TEXTS,
@@ -111,7 +113,7 @@ def few(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def condition(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """The condition keys of an operator, with their values."""
+    """Condition keys and values for a condition with the operator `name`."""
     kind = next(kind for kind in WANTED if kind in name)
     keys = st.sampled_from(FITTING.get(kind, sorted(CONTEXT)))
     return st.dictionaries(keys, few(st.sampled_from(WANTED[kind])), min_size=1, max_size=2)
@@ -151,7 +153,9 @@ def near(text: str, rng: Random) -> str:
 
 
 def accesses(statements: list[Any], rng: Random) -> Iterator[Access]:
-    """Make accesses, each of which is similar to one of the statements."""
+    """Make random accesses (an action on a resource, with a context). Each access is made from one
+    of the statements, with small changes. So the statement matches the access, or almost matches
+    it."""
     while True:
         statement = rng.choice(statements)
         name = "Action" if "Action" in statement else "NotAction"
@@ -176,8 +180,8 @@ SEEDS = st.integers(0, 2**32)
 
 
 def disagreements(role: list[Any], session: Any, seed: int) -> Iterator[tuple[Access, Any]]:
-    """Try a hundred accesses that are similar to the policies. Yields the accesses about which the
-    evaluators disagree."""
+    """Try a hundred accesses with actions, resources and values like those in the policies. Yields
+    the accesses about which the evaluators disagree."""
     texts = [json.dumps({"Version": "1", "Statement": made}) for made in [*role, session]]
     judges = Judges(*texts[:-1], session=texts[-1] if session else None)
     beside = accesses([*chain(*role), *(session or [])], Random(seed))  # noqa: S311 - no secret
@@ -196,7 +200,8 @@ half = profile(max_examples=max(150, profile().max_examples // 2))
 @half
 @given(ROLES, SEEDS)
 def test_both_evaluators_say_the_same_of_a_role(role: list[Any], seed: int) -> None:
-    """The first verdict is the sandbox's."""
+    """If the evaluators disagree, the message has both verdicts: first the sandbox's, then the
+    naive evaluator's."""
     for access, verdicts in disagreements(role, None, seed):
         pytest.fail(f"{access}: {verdicts}")
 
@@ -215,7 +220,8 @@ def test_both_evaluators_say_the_same_of_a_session(
 
 
 def like(flags: int = 0, star: str = ".*", tail: str = "") -> Callable[[str, str], bool]:
-    """Make a faulty ram.matches() with a regular expression."""
+    """Make a variant of ram.matches() that uses a regular expression. The parameters choose the
+    fault of this variant."""
 
     def matches(pattern: str, text: str) -> bool:
         parts = {"*": star, "?": "."}
@@ -338,9 +344,9 @@ OPERATORS_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def find_disagreement(roles: Any, sessions: Any) -> None:
-    """Search for an access about which the evaluators disagree, in 1,000 examples of a hundred
-    accesses each. Each run tries the same examples. Raises NoSuchExample if the evaluators always
-    agree."""
+    """Search for an access that one evaluator allows and the other denies. The search tries 1,000
+    examples with a hundred accesses each. Each run tries the same examples. Raises NoSuchExample if
+    the evaluators always agree."""
     find(
         st.tuples(roles, sessions, SEEDS),
         lambda case: any(disagreements(*case)),
@@ -357,8 +363,8 @@ def test_a_fault_in_the_evaluator_is_found(fault: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("fault", OPERATORS_FAULTS)
 def test_a_fault_in_an_operator_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policies use only the operator with the fault. With all operators the search would take
-    some hundred examples."""
+    """The policies of this test use only the operator in which a fault was planted. If the
+    policies used all operators, the search would need a few hundred examples."""
     name, members = OPERATORS_FAULTS[fault]
     monkeypatch.setitem(_OPERATORS, name, replace(_OPERATORS[name], **members))
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}

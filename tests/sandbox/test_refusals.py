@@ -22,7 +22,7 @@ NO_PUT = policy(
 
 
 def why(caplog: pytest.LogCaptureFixture) -> str:
-    """The text of the last log line after status and code."""
+    """The last log line, without the status and the code at its beginning."""
     return caplog.messages[-1].partition(" 403 AccessDenied: ")[2]
 
 
@@ -86,7 +86,8 @@ def test_the_functions_key_is_refused_by_its_policies(
 def test_a_form_that_is_refused_for_its_own_policy_shows_no_values(
     oss: Oss, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A form's conditions may hold its security token."""
+    """The reason of the refusal must not quote the form's conditions, because they may contain the
+    form's security token."""
     form = v4_form(oss.root, [{"x-oss-meta-a": "s3cret"}], {"key": "a"})
     assert send(oss.endpoint, form).status_code == 403
     assert why(caplog).startswith("Invalid according to Policy: Policy Condition failed")

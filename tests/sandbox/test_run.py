@@ -295,8 +295,8 @@ STRANGE = """{"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:P
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bucket_read_policy", "all_policy", "strange.json.j2"])
 def test_no_upload_is_shown_that_would_not_end_as_it_says(tmp_path: Path, policy: str) -> None:
-    """bucket_read_policy allows no upload. all_policy also allows uploads into bob's folder. Nobody
-    knows what strange.json.j2 allows."""
+    """bucket_read_policy allows no upload. all_policy also allows uploads into bob's folder. The
+    sandbox cannot tell what strange.json.j2 allows."""
     own = tmp_path / policy
     if "." in policy:
         own.write_text(STRANGE, encoding="utf-8")
@@ -398,7 +398,9 @@ def test_what_is_stored_is_removed_but_not_under_a_running_sandbox(tmp_path: Pat
 
 
 def finds_names(folder: Path, *, finds: bool) -> str:
-    """A PYTHONPATH with which Python finds names below localhost on every machine, or on none."""
+    """Return a PYTHONPATH with a module that replaces Python's name lookup. With `finds`, Python
+    resolves every name below localhost. Without it, Python resolves none of these names. What the
+    machine itself can resolve makes no difference."""
     address = "'127.0.0.1'" if finds else "'no-such-name.invalid'"
     code = (
         "import socket\n"
@@ -427,7 +429,7 @@ def test_a_closed_public_endpoint_is_told_at_the_start(tmp_path: Path) -> None:
         assert f"closed http://127.0.0.1:{port + 1}, the public endpoint (no data calls)" in lines
         assert f"internal http://127.0.0.1:{port + 3}, for the function's own calls" in lines
         assert sandbox.stdout.count(own) == 1
-        # No command is shown that would fail.
+        # The output contains no command that would fail.
         assert f"{HINT} /etc/hosts" in lines
         assert "put " not in sandbox.stdout
         done = finished(TOKEN, sandbox.folder, PORT=str(port), PUBLIC_ENDPOINT="closed")
@@ -534,7 +536,7 @@ def stuck_upload(url: str, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stuck_download(url: str) -> Iterator[None]:
-    """Hold a download whose client has stopped reading."""
+    """Keep a download open whose client does not read any more."""
     parts = urlsplit(url)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -578,7 +580,7 @@ def test_a_signal_ends_it_within_3_s_whatever_is_half_way(
     with running(tmp_path / "state", POLICY_FILE="bucket_read_write_policy") as again:
         listed = again.bucket().list_objects_v2(prefix="uploads/").object_list
         assert [found.key for found in listed] == ["uploads/large"]
-        # Nothing is left of the half upload.
+        # No file is left of the upload that was interrupted.
         assert len(list((again.folder / "oss" / "data").iterdir())) == 1
 
 
@@ -795,7 +797,7 @@ def test_without_cloud_the_env_file_is_not_read_and_one_line_says_so(tmp_path: P
         assert ".env is not read" in sandbox.stderr
 
 
-# The real STS, which the STS of another sandbox simulates here
+# In the tests below, the STS of another sandbox simulates the real STS
 
 
 @pytest.fixture(scope="module")
@@ -864,7 +866,7 @@ def test_with_the_real_sts_nobody_signs_in_without_a_key(
 ) -> None:
     own = {"AUTH": "jwt", "JWT_SECRET": "own-secret-of-more-than-32-bytes!"}
     with running(tmp_path / "state", **another_sts, **own) as sandbox:
-        # The function itself answers that there is no such route.
+        # The function itself answers with StatusCode 404, because it has no such route.
         status, error = sandbox.ask("/sandbox/login?user=alice")
         assert (status, error["StatusCode"]) == (200, 404)
         assert "/sandbox/login" not in sandbox.stdout

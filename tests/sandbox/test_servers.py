@@ -1,4 +1,5 @@
-"""Listening and closing connections. test_run.py tests ports in use, signals and answers."""
+"""Tests how servers listen, and how they close connections. test_run.py tests their answers, ports
+that are in use, and signals."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ from sandbox.servers import Service, allow_connections, in_background, listen
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
-    """asyncio sets TCP_NODELAY only on sockets that name TCP. Without TCP_NODELAY, each answer on a
-    kept connection takes 40 ms."""
+    """asyncio sets TCP_NODELAY only on sockets whose protocol is IPPROTO_TCP. Without TCP_NODELAY,
+    each answer on a kept connection takes 40 ms."""
     with listen(0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
@@ -29,8 +30,8 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
 
 
 def test_no_answer_is_dated_before_it_was_made() -> None:
-    """uvicorn's own Date is up to a second late, so an uploaded object could be newer than the
-    answer."""
+    """The Date that uvicorn sets may be a second old. An uploaded object could then look newer than
+    the answer to its upload."""
 
     async def now(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse(str(int(time.time())))(scope, receive, send)

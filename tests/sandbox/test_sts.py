@@ -149,7 +149,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """The request on the wire, signed or not."""
+    """A request to STS, with or without a signature."""
 
     method: str
     query: str
@@ -171,7 +171,8 @@ def timestamp(seconds_ahead: float = 0) -> str:
 def rpc_parameters(
     changes: Changes = NONE, *, method: str = "POST", secret: str = "user-secret"
 ) -> dict[str, str]:
-    """The signed parameters of a valid request with `changes`. None removes a parameter."""
+    """The signed parameters of a valid AssumeRole request, after `changes` replaced some of them.
+    The value None removes a parameter."""
     parameters = {
         "Action": "AssumeRole",
         "Version": "2015-04-01",
@@ -203,8 +204,8 @@ def acs3(
     method: str = "POST",
     key: tuple[str, str] = ("LTAI5tUser", "user-secret"),
 ) -> Request:
-    """A valid ACS3 request. `headers` changes some headers; None removes one. The header `unsigned`
-    is not signed."""
+    """A valid ACS3 request. `headers` changes some headers, and the value None removes a header.
+    The header `unsigned` is not signed."""
     body = urlencode(form or {}).encode()
     content = hashlib.sha256(body).hexdigest()
     all_headers = {
@@ -301,8 +302,8 @@ def each(name: str, *values: str, **others: str) -> list[dict[str, str]]:
         ("404 InvalidAccessKeyId.NotFound", "Specified access key is not fo", each("key", "x")),
         ("404 InvalidAccessKeyId.NotFound", "", each("token", "CAISother")),
         ("403 InvalidAccessKeyId.Inactive", "key is disabled", each("key", "LTAI5tOff")),
-        # This code is the SDK's own. The SDK reports this code if the server's string to sign
-        # equals the SDK's own string.
+        # STS does not send this error code. The SDK itself reports this code if the server's
+        # string to sign equals the string that the SDK signed.
         ("400 InvalidAccessKeySecret", "Secret is incorrect", each("secret", "other")),
         ("400 MissingSecurityToken", "SecurityToken is mandatory", each("key", "STS.own")),
         ("400 InvalidSecurityToken.Malformed", "", each("token", "CAISother", key="STS.own")),

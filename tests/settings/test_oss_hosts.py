@@ -73,7 +73,7 @@ def test_where_the_bucket_is_follows_from_the_host(
         ("my-bucket", "my-bucket.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("my-bucket", "my-bucket.oss-accelerate.aliyuncs.com", "oss-accelerate.aliyuncs.com"),
         ("my-bucket", "my-bucket.cn-hangzhou.oss.aliyuncs.com", "cn-hangzhou.oss.aliyuncs.com"),
-        # The name of a bucket may be that of a region, or that of a region's host.
+        # A bucket may have the same name as a region, or as a region's host.
         ("cn-hangzhou", "cn-hangzhou.oss-cn-hangzhou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("cn-hangzhou", "cn-hangzhou.oss.aliyuncs.com", "cn-hangzhou.oss.aliyuncs.com"),
         (
@@ -414,8 +414,8 @@ def test_the_function_takes_the_internal_endpoint_in_the_buckets_region(
 
 
 def test_one_fault_is_not_told_as_three(env: Env) -> None:
-    """The check of an endpoint needs the bucket and the region. If one of these is wrong, the
-    endpoint is not checked."""
+    """The check of an endpoint needs the bucket and the region. If the bucket or the region is
+    wrong, the endpoint is not checked."""
     env.update(OSS_REGION="oss-cn-beijing", OSS_ENDPOINT="oss-cn-beijing.aliyuncs.com")
     assert [fault.variable for fault in faults.examine(env).faults] == ["OSS_REGION"]
     env.update(OSS_REGION="cn-beijing", BUCKET_NAME="", OSS_INTERNAL_ENDPOINT="oss-cn-beijing")

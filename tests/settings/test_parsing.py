@@ -28,7 +28,7 @@ from token_service.settings.parsing import (
 
 
 def refusal(parse: Any, value: str) -> str:
-    """Return a parser's message for a refused value, which never quotes the value."""
+    """Return the message of a parser that refuses `value`. The message never quotes the value."""
     with pytest.raises(Refused) as caught:
         parse(value)
     assert isinstance(caught.value.args[0], str)
@@ -104,8 +104,8 @@ def test_every_number_of_a_range_is_taken_and_no_other(value: int, one: int, oth
 
 
 def test_a_secret_is_bytes_whatever_is_in_the_environment() -> None:
-    """In Python's os.environ, bytes that are not UTF-8 are surrogates. A secret has the original
-    bytes."""
+    """Python's os.environ shows bytes that are not UTF-8 as surrogate characters. The parsed secret
+    has the original bytes again."""
     assert secrets("s" * 32) == (b"s" * 32,)
     assert secrets(f" {'s' * 32} ,{'t' * 33}") == (b"s" * 32, b"t" * 33)
     assert secrets("\u00e9" * 16) == ("\u00e9".encode() * 16,)
@@ -143,8 +143,8 @@ def test_a_parser_of_another_room_is_loaded_when_it_is_asked() -> None:
     parse = elsewhere("grant.new_names:prefix")
     assert parse("uploads/") == new_names.prefix("uploads/") == "uploads/"
     assert "'/'" in refusal(parse, "uploads")
-    # If the module or function does not exist, the error comes only when the parser is called, so
-    # the catalogue can still be read.
+    # If the module or function does not exist, elsewhere() raises no error. Only a call of the
+    # parser raises the error, so the catalogue can still be read.
     for place in ("nowhere:prefix", "grant.new_names:nothing"):
         with pytest.raises((ImportError, AttributeError)):
             elsewhere(place)("uploads/")

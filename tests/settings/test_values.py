@@ -480,8 +480,8 @@ def test_a_missing_credential_is_named(env: Env) -> None:
 @pytest.mark.parametrize("value", ["two words", "\udcff", "schl\u00fcssel", "a\x00b", "a\nb"])
 @pytest.mark.parametrize("name", ["ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN"])
 def test_a_damaged_credential_is_named_and_not_shown(env: Env, name: str, value: str) -> None:
-    """A credential with these characters cannot be used to sign, or be sent. The second value is a
-    byte that is not UTF-8."""
+    """A client cannot sign with a credential that has these characters, and cannot send it. The
+    second value is a byte that is not UTF-8."""
     with pytest.raises(Misconfiguration, match="must be printable ASCII") as caught:
         read_access_key(Reader({**env, f"ALIBABA_CLOUD_{name}": value}))
     assert caught.value.variable == f"ALIBABA_CLOUD_{name}"
@@ -572,8 +572,8 @@ def warned_of(settings: Settings, env: Env | None = None) -> list[str]:
 def test_what_is_unwise_is_what_is_warned_of(
     env: Env, auth: str, per_minute: str, choices: str, limits: Env
 ) -> None:
-    """A cold start checks `is_unwise`, and loads `warned_of` only if `is_unwise` is true. So both
-    must agree."""
+    """A cold start checks `is_unwise`, and loads the module `warnings` only if `is_unwise` is true.
+    Therefore `is_unwise` must be true if and only if there is a warning."""
     more = {"AUTH": auth, "CALLER_TOKENS_PER_MINUTE": per_minute, "POLICY_CHOICES": choices}
     found = read_settings({**env, **more, **limits, "JWT_SECRET": "s" * 32})
     assert found.is_unwise == bool(warned_of(found))

@@ -93,7 +93,7 @@ def test_what_must_be_set_has_a_form_and_says_it(
         said.add(str(caught.value))
     (accepts,) = said
     assert re.fullmatch("must be .+", accepts)
-    # The message for a variable that is not set is "not set; " and the same text.
+    # The message for a variable that is not set is "not set; " and the text of `accepts`.
     assert variable.missing == f"not set; {accepts}"
     assert variable.default is None
 
@@ -107,8 +107,8 @@ def test_what_takes_the_regions_place_is_read_as_the_region_is() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 def test_a_users_name_is_no_time(name: str) -> None:
-    """If one of these times were the user's id, all users who signed in during the same second
-    would be one user."""
+    """If the exp, nbf or iat of a login were the user's id, all users who signed in during the same
+    second would be one user."""
     parse = declared()["JWT_USER_CLAIM"].parse
     with pytest.raises(Refused):
         parse(name)

@@ -147,7 +147,8 @@ def test_a_temporary_keys_form_carries_its_token(
 def test_no_file_name_leads_out_of_the_prefix(cloud: RunningCloud, tmp_path: Path) -> None:
     form = form_for(cloud)
     curl(form["Url"], form["Fields"], tmp_path, name="../../theirs/x")
-    # OSS may use the whole file name or only its last part. It never resolves the dots in the name.
+    # OSS may use the whole file name or only its last part. In both cases, ".." in the file name
+    # does not mean the parent folder.
     assert all(key.startswith("uploads/") for key in keys(cloud))
     assert len(keys(cloud)) == 1
 

@@ -68,12 +68,12 @@ OPERATORS: dict[str, Callable[[str, Any], bool]] = {
 def refusals(
     fields: Env, secret: str, *, size: int = 1, content_type: str = "", late: float = 0
 ) -> set[str]:
-    """Return why OSS would refuse a form: "signature", the time, or a condition's name. An empty
-    text means that the form is accepted.
+    """Return why OSS would refuse a form: "signature", "expiration", or the name of a condition
+    that is not met. An empty text means that the form is accepted.
 
     Field names are compared in lower case. It is not documented whether "$content-type" means the
-    field of that name or the object's type. Therefore the result has an entry for each of these two
-    meanings.
+    field of that name or the object's type. Therefore the form is checked with both meanings, and
+    the result has the outcomes of both checks.
     """
     given = {name.lower(): value for name, value in fields.items()}
     given["bucket"] = "my-bucket"

@@ -75,7 +75,7 @@ def test_what_the_vendor_shows_is_signed(process: str) -> None:
 
 @pytest.mark.parametrize("process", A15)
 def test_the_samples_of_the_finding_are_refused(process: str) -> None:
-    """An earlier version had a list of refused operations, and signed all processes of this list
+    """An earlier version only had a list of refused operations, and signed all these samples
     (finding A15)."""
     assert fault(process)
 
@@ -160,8 +160,8 @@ def test_a_refusal_says_what_is_accepted_and_quotes_nothing() -> None:
 
 
 def test_what_the_sandbox_draws_can_be_signed() -> None:
-    """The text has all operations of the sandbox with their parameters, but without images inside a
-    watermark."""
+    """The text `everything` has all operations of the sandbox, with all their parameters. Only
+    watermarks that are images are missing."""
     assert set(image_instructions._ACTIONS) <= set(OPERATIONS)
     everything = (
         "image/auto-orient,0/resize,m_pad,w_100,h_200,l_5,s_5,p_5,limit_0,color_FF8000"
@@ -201,7 +201,8 @@ def operation(name: str) -> st.SearchStrategy[str]:
 
 
 few = examples(40, 1_000)
-"""Few examples, because generating one from its pattern takes long."""
+"""Only a few examples are tried, because it takes long to generate an example from regular
+expressions."""
 PROCESSES = st.lists(
     st.sampled_from(list(OPERATIONS)).flatmap(operation), min_size=1, max_size=3
 ).map(lambda made: "/".join(["image", *made]))

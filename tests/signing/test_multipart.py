@@ -134,8 +134,8 @@ def test_todays_limits_hold_for_a_seal_of_before() -> None:
     sound = start(bounds=STRICT, content_type="image/png")
     assert sound.headers == STRICT_HEADERS
     assert opened(multipart.seal(sound, SECRET), bounds=STRICT) == sound
-    # A seal may lack the header about overwriting, because the rule on it is applied again at the
-    # end of the upload.
+    # A seal may lack the header about overwriting, because the rule about overwriting is applied
+    # again at the end of the upload.
     may = {name: value for name, value in STRICT_HEADERS.items() if not name.startswith("x-oss")}
     free = sound._replace(headers=may)
     assert opened(multipart.seal(free, SECRET), bounds=STRICT) == free

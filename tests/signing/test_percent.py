@@ -25,7 +25,7 @@ def test_every_character_of_ascii_is_encoded_as_urllib_encodes_it() -> None:
 
 @given(st.binary())
 def test_bytes_are_encoded_as_urllib_encodes_them(raw: bytes) -> None:
-    """Values may be bytes, because the SDK's AcsClient may use the same code in this process."""
+    """If the SDK's AcsClient runs in this process, it also uses this code, and may pass bytes."""
     assert percent.form([("a", raw)]) == urlencode({"a": raw}, quote_via=quote, safe="")
 
 

@@ -1,5 +1,5 @@
-"""A seal can only be opened with one of the secrets and for the same purpose. Opening it returns
-the sealed value."""
+"""A seal can only be opened with one of the secrets, and for the purpose for which it was made.
+Opening a seal returns the sealed value."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def curl(*arguments: str) -> tuple[int, str]:
 
 
 def put(answer: dict[str, Any], url: str = "", **headers: str) -> tuple[int, str]:
-    """Upload this file by PUT with the headers of the answer, or with `headers` in place of
-    them."""
+    """Upload this file by PUT. The request has the headers that the answer names, or `headers` if
+    any are given."""
     options = []
     for name, value in (headers or answer["Headers"]).items():
         options += ["--header", f"{name.replace('_', '-')}: {value}"]
@@ -111,8 +111,8 @@ def test_a_page_that_was_uploaded_runs_in_no_browser(cloud: RunningCloud) -> Non
     # The browser tries to show the page as a picture, and fails.
     assert "Upload" not in shown[2]
     assert "It runs" not in shown[2]
-    # If no type or disposition is signed into a URL, the page runs. A client with a token can make
-    # a URL like this.
+    # If a URL sets no type and no disposition, the browser runs the script of the page. A client
+    # with a token can make a URL like this.
     open_url = store.sign_url("GET", "uploads/page.html", 60, slash_safe=True)
     assert run("browser_open.mjs", {"urls": [open_url]})["outcomes"] == ["It runs"]
 

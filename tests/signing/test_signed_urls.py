@@ -197,8 +197,8 @@ def test_a_url_is_that_of_both_python_sdks(
 
 @pytest.mark.usefixtures("frozen")
 def test_several_additional_headers_are_signed_as_an_sdk_signs_them(env: Env) -> None:
-    """The result is not compared with oss2, because oss2 signs the names in another order than in
-    the URL."""
+    """The result is compared only with the newer SDK. In oss2, the order of the names in the
+    signature differs from their order in the URL."""
     limits = {"UPLOAD_MAX_BYTES": "10", "UPLOAD_CONTENT_TYPES": "image/png", "OVERWRITE": "no"}
     made = signed(configuration({**env, **limits}), KEY, "a.png", size="10")
     assert made["Headers"] == {
@@ -408,8 +408,8 @@ def test_a_wish_of_another_method_names_it(
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_limits_of_uploads_bind_no_url_that_reads(env: Env, method: str) -> None:
-    """A limit on uploads needs a header, which browsers do not send by themselves when they
-    read."""
+    """A URL that enforces a limit on uploads needs a signed header. A browser that downloads would
+    not send this header, so URLs for reading must not need it."""
     bound = configuration({**env, "UPLOAD_MAX_BYTES": "10", "OVERWRITE": "no"})
     wish = presign.read_wish({"object": "a", "method": method}, bound.limits, KEY, None)
     assert (wish.headers, wish.size) == ({}, None)
@@ -421,8 +421,9 @@ def test_a_name_that_the_function_makes_stands_for_the_object(settings: Configur
 
 
 def test_only_what_the_functions_own_key_signs_dies_with_it(settings: Configuration) -> None:
-    """A GET is signed with a session, not with the function's own key. The function knows when a
-    session ends."""
+    """A URL for a PUT is signed with the function's own key. If this key is temporary, the URL is
+    invalid once the key has expired, so the URL's time is limited. A URL for a GET is signed with a
+    session, and the function knows when this session ends."""
     for method in ("GET", "HEAD"):
         wishes = {"object": "a", "method": method, "expires": "604800"}
         assert presign.read_wish(wishes, settings.limits, TEMPORARY, None).seconds == 604800
@@ -578,8 +579,7 @@ def test_a_name_that_no_new_object_may_have_is_signed_for_reading_only(ask: Ask)
     both = {"POLICY_FILE": "bucket_read_write_policy"}
     for name in ("photo\u202egpj.exe", "a\u200bb.jpg", "%2e%2e/x"):
         for method in ("GET", "HEAD"):
-            # This error shows that the name is accepted: the function calls STS, which does not
-            # answer here.
+            # The function accepts the name and goes on to call STS, which does not answer here.
             answer = ask("/signed-url", {"object": name, "method": method}, **both)
             assert answer["ErrorCode"] == "StsUnreachable"
         for path in ("/signed-url", "/form", "/"):

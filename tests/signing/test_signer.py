@@ -146,7 +146,7 @@ def test_a_wish_for_another_life_is_refused(env: Env, wish: str) -> None:
 
 def test_what_a_temporary_key_signs_lives_an_hour_at_most(env: Env) -> None:
     """A signature by a temporary key is not valid after the key expires, and the function does not
-    know when that is."""
+    know when the key expires."""
     settings = limits.read(Reader({**env, "URL_EXPIRE_TIME": "604800"}))
     assert lifetime(None, settings, KEY, None) == 604800
     assert lifetime(None, settings, TEMPORARY, None) == MAX_TEMPORARY_SECONDS == 3600
@@ -172,6 +172,6 @@ def test_a_wish_is_cut_to_what_is_left_of_the_login_but_not_below_a_minute(env: 
         **{61: 61, 599: 599, 600: 600, 601: 600, 9000: 600},
     }
     assert lifetime("10", settings, KEY, Login("alice", None, 0)) == 10
-    # The operator's own value is not shortened, because a session may also end later than the
-    # login.
+    # If the client asks for no time, the operator's setting applies, even if the login ends
+    # sooner. A session may also end later than the login.
     assert lifetime(None, settings, KEY, Login("alice", None, 0)) == 900

@@ -14,8 +14,8 @@ Answer = Callable[[Request, bytes], Response | None]
 
 
 def answering(app: ASGIApp, other: Answer) -> ASGIApp:
-    """The application with one change: if `other` returns an answer to a request, that answer is
-    sent."""
+    """Return `app` with one change: if `other` returns an answer to a request, this answer is sent
+    instead of the answer of `app`."""
 
     async def changed(scope: Scope, receive: Receive, send: Send) -> None:
         body = await Request(scope, receive).body()

@@ -23,7 +23,8 @@ MD5_PREFIX = bytes.fromhex("3020300c06082a864886f70d020505000410")
 
 @dataclass(frozen=True)
 class Received:
-    """One callback, with the request target as sent, and header names in lower case."""
+    """One callback that the server received. `target` is the request target as OSS sent it. The
+    names of `headers` are in lower case."""
 
     target: str
     headers: dict[str, str]
@@ -45,7 +46,8 @@ class Received:
 
 @dataclass
 class AppServer:
-    """Answers each request with the next of `moves`. When all are used, it repeats the last one."""
+    """Answers the first request by the first of `moves`, the next request by the second one, and so
+    on. The last move is repeated."""
 
     port: int
     moves: list[Move]
@@ -81,7 +83,8 @@ def _read(sock: socket.socket) -> Received | None:
 
 @contextmanager
 def app_server(*moves: Move) -> Iterator[AppServer]:
-    """Serve the moves on a free port of 127.0.0.1. Without moves, each callback succeeds."""
+    """Run a server on a free port of 127.0.0.1. It answers the first callback with the first of
+    `moves`, and so on. Without moves, each callback succeeds."""
     server = AppServer(0, list(moves) or [answer(200, {"Status": "OK"})])
     with socket_server(server._serve) as server.port:
         yield server

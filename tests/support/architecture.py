@@ -32,8 +32,8 @@ FLOORS = (
     ("wsgi", "server"),
 )
 """The floors of the package, the lowest first. A module may import only from lower floors, also
-within a function. `token_service` is the package itself, which has the version. The diagram in
-docs/architecture.md shows the floors."""
+within a function. The entry `token_service` is the `__init__.py` of the package, which holds the
+version. The diagram in docs/architecture.md shows the floors."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -53,7 +53,8 @@ class Import(NamedTuple):
 
 
 def modules(folder: Path) -> dict[str, Path]:
-    """The modules below a folder that is on sys.path, by name."""
+    """Return the path of each module below `folder`, by the name of the module. `folder` is on
+    sys.path."""
     paths = (path.relative_to(folder) for path in sorted(folder.rglob("*.py")))
     return {_name(path): folder / path for path in paths if "node_modules" not in path.parts}
 
@@ -70,8 +71,8 @@ def room(module: str) -> str:
 
 
 def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[str]:
-    """Imports that do not lead to a lower floor, and rooms without a floor. Imports within a room
-    are allowed. Imports between two rooms on one floor are not allowed."""
+    """Return a sentence for each forbidden import, and for each room without a floor. A room may
+    import from itself and from rooms on lower floors."""
     floor = {name: number for number, names in enumerate(floors) for name in names}
     ours = modules(folder)
     rooms = {room(name) for name in ours}
@@ -92,8 +93,8 @@ def circles(folder: Path) -> list[str]:
         if one.when_loaded and one.imported in needs:
             needs[one.importer].add(one.imported)
     wrong = []
-    # Repeatedly remove the modules that import no module in `needs`. All modules that remain are in
-    # a circle, or import a module that remains.
+    # Remove each module that imports no module in `needs`. Repeat this until none can be removed.
+    # Every module that remains is in a circle of imports, or leads to one by its imports.
     while free := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - free for name, needed in needs.items() if name not in free}
     for name, needed in needs.items():
@@ -104,7 +105,8 @@ def circles(folder: Path) -> list[str]:
 def imports_of(folder: Path, names: set[str]) -> list[str]:
     """Imports of one of these top-level modules, or of a module below it."""
     ours = modules(folder)
-    # Parsing is slow, so a module is parsed only if a line of it looks like an import of `names`.
+    # Parsing is slow, so a module is parsed only if one of its lines looks like an import of
+    # `names`.
     words = "|".join(sorted(names))
     line = re.compile(rf"^\s*(from\s+({words})|import\b.*\b({words}))\b", re.MULTILINE)
     return [
@@ -128,7 +130,7 @@ def computed_imports(folder: Path) -> dict[str, int]:
 
 def reached(module: str, found: Mapping[str, Path]) -> set[str]:
     """All modules that a module imports, directly or through other modules, also within functions.
-    A module outside `found` has the name by which it is imported."""
+    If a module is not in `found`, the result has the name that the import statement uses."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -141,7 +143,8 @@ def reached(module: str, found: Mapping[str, Path]) -> set[str]:
 
 
 def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
-    """Each elsewhere("module:function") whose module or function does not exist."""
+    """Return a message for each call elsewhere("module:function") whose module or function does not
+    exist."""
     wrong = []
     for place in places_elsewhere(folder):
         module, _, function = place.partition(":")
@@ -152,7 +155,7 @@ def elsewhere_that_is_nowhere(folder: Path) -> list[str]:
 
 
 def places_elsewhere(folder: Path) -> list[str]:
-    """The "module:function" of each elsewhere(...) in settings/variables.py."""
+    """The text "module:function" in each call of elsewhere() in settings/variables.py."""
     tree = _tree(folder / PACKAGE / "settings" / "variables.py")
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     return [ast.literal_eval(call.args[0]) for call in calls if _called(call) == "elsewhere"]
@@ -170,10 +173,10 @@ def without_docstring(folder: Path) -> list[str]:
 
 
 def numbers_without_a_word(folder: Path) -> list[str]:
-    """Public constants with one number or more, but without a text that names a unit or a source.
+    """Return the public constants that have numbers, but no text that names a unit or a source.
 
-    The text is the docstring below, a comment on the same line, or the comment above. If the unit
-    is in the name (MAX_BYTES), a text is needed all the same.
+    The text may be a docstring below the constant, a comment on its line, or a comment above it. A
+    text is needed even if the constant's name contains the unit, like MAX_BYTES.
     """
     wrong = []
     for name, path in modules(folder).items():
@@ -188,8 +191,8 @@ def numbers_without_a_word(folder: Path) -> list[str]:
 
 
 def fields_without_a_unit(folder: Path) -> list[str]:
-    """Fields of public classes whose names mean a time or a size, if the docstring of the class has
-    no unit for them."""
+    """Fields of public classes that need a unit and have none. A field needs a unit if its name
+    means a time or a size. The unit must be in the docstring of the class."""
     wrong = []
     for name, path in modules(folder).items():
         for kind in classes(path).values():
@@ -217,7 +220,7 @@ _SOURCE = re.compile(r"vendor documentation|RFC \d|\bours\b|\b[A-Z]{2,4}'s\b", r
 
 
 def _constants(node: ast.stmt) -> list[str]:
-    """The public names in capitals to which a statement assigns numbers."""
+    """Return the constants (public names in capitals) that a statement sets to numbers."""
     if isinstance(node, ast.Assign):
         target, value = node.targets[0], node.value
     elif isinstance(node, ast.AnnAssign) and node.value:
@@ -231,8 +234,8 @@ def _constants(node: ast.stmt) -> list[str]:
 
 
 def _is_numeric(value: ast.expr) -> bool:
-    """Whether an expression is a number, or a collection with only numbers. Keys of a dict may be
-    anything."""
+    """Whether an expression is a number, or a collection with only numbers. In a dict, only
+    the values must be numbers."""
     if isinstance(value, ast.Constant):
         return isinstance(value.value, int | float) and not isinstance(value.value, bool)
     if isinstance(value, ast.BinOp):
@@ -247,7 +250,8 @@ def _is_numeric(value: ast.expr) -> bool:
 
 
 def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
-    """The text about a statement: its docstring, its own comments, and the comments above it."""
+    """Return all text that explains a statement: its docstring, the comments in it, and the
+    comments above it."""
     assert node.end_lineno is not None
     found = []
     if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
@@ -261,7 +265,8 @@ def _words_of(node: ast.stmt, below: ast.stmt, rows: Sequence[str]) -> str:
 
 
 def short_test_names(folder: Path, least: int) -> list[str]:
-    """Tests whose names have fewer than `least` words. A shorter name cannot say what is true."""
+    """Tests whose names have fewer than `least` words. The name of a test must say what the test
+    shows, and that needs at least `least` words."""
     # A regular expression reads the text, because parsing all tests takes two seconds.
     defined = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
     return [
@@ -279,7 +284,7 @@ def longer(paths: Mapping[str, Path], most: int) -> list[str]:
 
 
 def longer_classes(paths: Mapping[str, Path], most: int) -> list[str]:
-    """Classes with more than `most` lines."""
+    """Classes that have more lines than the number `most`."""
     wrong = []
     for name, path in paths.items():
         for node in ast.walk(_tree(path)):

@@ -37,7 +37,8 @@ def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = 
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # From 3.13 on, Python requires this extension of each issuer (VERIFY_X509_STRICT).
+        # From 3.13 on, Python requires this extension in the certificate of each issuer
+        # (VERIFY_X509_STRICT).
         .add_extension(key_usage(issues=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
@@ -58,12 +59,12 @@ def certificate(folder: Path, name: str, days: float = 1, issuer: Path | None = 
 
 
 def hashed_folder(folder: Path, *pems: Path) -> Path:
-    """A folder in which OpenSSL finds certificates: each file is named by the subject's hash."""
+    """A folder in which OpenSSL finds certificates. A file's name is the hash of the subject."""
     folder.mkdir()
     for pem in pems:
         certificate = x509.load_pem_x509_certificate(pem.read_bytes())
-        # The hash of `openssl x509 -subject_hash`: it covers the name in lower case, without the
-        # outer header.
+        # The hash that `openssl x509 -subject_hash` prints. It is computed from the encoded subject
+        # without its outer header. OpenSSL first changes the subject to lower case.
         digest = hashlib.sha1(certificate.subject.public_bytes()[2:]).digest()  # noqa: S324
         name = f"{int.from_bytes(digest[:4], 'little'):08x}.0"
         encoded = certificate.public_bytes(serialization.Encoding.PEM)

@@ -15,7 +15,8 @@ _HEAD = ("between", "fault", "tries", "answer", "slowest", "verdict")
 
 
 class Row(NamedTuple):
-    """One fault between two parts: the number of tries, the answers, and the slowest in seconds."""
+    """A row of the table: a fault between two parts of the system, how often it was tried, the
+    answers of the tested part, and the seconds that the slowest answer took."""
 
     between: str
     fault: str
@@ -25,7 +26,8 @@ class Row(NamedTuple):
 
 
 class Tries:
-    """The tries of one case: the two parts, the fault between them, and the answers."""
+    """What happened in one test case: the two parts of the system, the fault between them, and the
+    answer to each try."""
 
     def __init__(self) -> None:
         self.between, self.fault = "", ""
@@ -33,7 +35,8 @@ class Tries:
         self.slowest = 0.0
 
     def name(self, between: str, fault: str) -> None:
-        """Set the name of the fault, and the parts between which it happens."""
+        """Set the texts that the table shows for this case. `fault` is the name of the fault, and
+        `between` names the two parts between which the fault happens."""
         self.between, self.fault = between, fault
 
     def ask(self, call: Callable[[], T]) -> T:
@@ -51,8 +54,9 @@ class Tries:
 
 
 class Table:
-    """Rows of the cases that ran, here or in workers of pytest-xdist. `lost` counts failed cases.
-    `untried` has the reason for each case that could not run."""
+    """The rows of the table: one for each case that ran, in this process or in a worker of
+    pytest-xdist. `lost` counts failed cases. `untried` has the reason for each case that could not
+    run."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}

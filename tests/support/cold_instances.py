@@ -35,9 +35,9 @@ class Clock:
 
 
 class Instances:
-    """At most `cap` instances, each for one request at a time. The first requests, as many as
-    `together` says, wait until all of them have arrived. If `names` is true, each answer names its
-    instance."""
+    """At most `cap` instances, each for one request at a time. The first `together` requests wait
+    for each other: none is answered before all have arrived. If `names` is true, each answer names
+    its instance."""
 
     def __init__(self, clock: Clock, *, cap: int = 99, together: int = 1, names: bool = True):
         self.clock, self.cap, self.names = clock, cap, names
@@ -60,8 +60,8 @@ class Instances:
         """Assign an instance to an incoming request."""
         with self._lock:
             self.requests.append(exchange)
-            # The first requests, as many as `together` says, all arrive before one of them is
-            # answered. Each of them therefore gets a new instance.
+            # The first `together` requests all arrive before one of them is answered. Each of them
+            # therefore gets a new instance.
             is_new = not self._free or self._first > 0
             self._first -= 1
             name = f"c-{self.started:04}" if is_new else self._free.pop()

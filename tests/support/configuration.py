@@ -1,4 +1,4 @@
-"""The settings that the function reads from an environment, for tests that need several rooms."""
+"""Reads the settings from an environment as the function does, for tests of several modules."""
 
 from __future__ import annotations
 

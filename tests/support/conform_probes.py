@@ -25,7 +25,7 @@ Patch = pytest.MonkeyPatch
 
 
 def found(probe: str, account: Account) -> Finding:
-    """Run this probe alone, and check that it leaves nothing behind; returns its finding."""
+    """Run only this probe, check that it leaves nothing behind, and return its finding."""
     site = Site(account, Exchanges())
     ((_, finding),) = probe_each(site, [ASSUMPTIONS[probe]])
     assert clean_up(site) == []
@@ -44,7 +44,7 @@ def check_flip(
 
 
 def wrapped(service: str, other: Answer) -> AbstractContextManager[Account]:
-    """A sandbox in which `other` answers for one service."""
+    """A sandbox in which `other` may answer the requests for one service, for example "oss"."""
 
     def wrap(name: str, app: ASGIApp) -> ASGIApp:
         return answering(app, other) if name == service else app
@@ -56,7 +56,7 @@ def supplied(header: str, value: str, patch: Patch) -> None:
     """Let a signature be valid with any value of this header, and without the header."""
 
     def canonical(method: Any, resource: Any, headers: Mapping[str, str], *rest: Any) -> bytes:
-        # The clean-up sends requests to the bucket itself, so these are checked as usual.
+        # Requests to the bucket itself come from the clean-up, so they are checked as usual.
         more = {} if resource.endswith("/") else {header: value}
         return v4_canonical_request(method, resource, {**headers, **more}, *rest)
 

@@ -93,8 +93,8 @@ def received(sock: socket.socket) -> bytes:
 
 
 def measured() -> dict[str, str]:
-    """The variables with which `make coverage` measures a process; empty without `make
-    coverage`."""
+    """The environment variables with which `make coverage` measures a process. Other test runs
+    have no such variables."""
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
 
 

@@ -1,4 +1,4 @@
-"""Encodes DER, and makes every kind of fault at each element.
+"""Encodes data as DER. Also makes encodings with a fault: every kind of fault at each element.
 
 The kinds of faults come from the comments of Wycheproof's RSA vectors (tests/vectors/README.md).
 The code is our own.
@@ -31,7 +31,8 @@ def faulty(element: Element) -> Iterator[tuple[str, bytes]]:
     for place in _places(element):
         for name, fault in _FAULTS.items():
             found = encoded(element, place, fault)
-            # Some faults change nothing, for example NULL in the place of NULL.
+            # Some faults change nothing. For example, one fault replaces an element by NULL.
+            # If the element is NULL already, this changes nothing.
             if found != sound:
                 yield f"{name}, at {'/'.join(map(str, place)) or 'the top'}", found
 
@@ -41,8 +42,8 @@ Fault = Callable[[int, bytes], bytes]
 
 
 def encoded(element: Element, place: Place | None = None, fault: Fault = der) -> bytes:
-    """Encode an element, but use `fault` for the element at `place` (the child numbers from the
-    top)."""
+    """Encode an element, but encode the element at `place` with `fault`. A place is the path to an
+    element: for each level, the number of the child to go to."""
     inside = element.inside
     if isinstance(inside, list):
         content = b"".join(
@@ -62,7 +63,7 @@ def _places(element: Element) -> Iterator[Place]:
 
 
 def _said(tag: int, size: int, content: bytes) -> bytes:
-    """An element that says it has `size` bytes."""
+    """An element with `size` in its length field. The content may have another length."""
     if size < 0x80:
         return bytes([tag, size]) + content
     return _length(tag, _minimal(size), content)
@@ -77,7 +78,8 @@ def _minimal(size: int) -> bytes:
 
 
 def _overflowing(size: int) -> Fault:
-    """A length that is right modulo 2^(8 * size)."""
+    """A length that is too large. A parser that reads only its last `size` bytes gets the right
+    length."""
     return lambda tag, content: _length(tag, b"\x01" + len(content).to_bytes(size, "big"), content)
 
 

@@ -19,7 +19,7 @@ def blocks(language: str, page: Path) -> list[str]:
 
 
 def code_with(language: str, page: str, text: str) -> str:
-    """The only block of a language in a page of docs/ that contains `text`."""
+    """The only block that contains `text`, among a language's blocks in a page of docs/."""
     (found,) = (block for block in blocks(language, DOCS / page) if text in block)
     return found
 

@@ -19,7 +19,7 @@ README = "README.md"
 _LEFT_OUT = shutil.ignore_patterns(
     ".*_cache", ".env", ".git", ".sandbox", ".venv", "__pycache__", "build", "dist", "node_modules"
 )
-# This make uses the packages that are already installed, and builds no page, so no test waits.
+# This make installs no packages and builds no page, so no test has to wait for that.
 _MAKE = """
 make() {{ command make -f '{file}' "$@" READY= BUILD_PAGE=no BIN='{bin}'; }}
 """

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """The text after `NAME=`, the value that is read, and what shortens it: "", "#" or "$"."""
+    """A variable in .env: `text` is what follows `NAME=`, and `arrives` is the value that is read.
+    If a "#" or a "$" makes the value shorter, `why` is this character."""
 
     name: str
     text: str

@@ -1,4 +1,4 @@
-"""Faults that a server or the network can make in one answer, as moves for ScriptedSts."""
+"""Makes moves for ScriptedSts. Each move is a fault of a server or of the network in one answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ENDLESS = b"x" * 65536
 
 
 class Fault(NamedTuple):
-    """A fault. `is_whole`: the answer is valid HTTP, but its content is wrong. `waits`: the fault
-    lasts until the client gives up."""
+    """A fault. `is_whole`: the answer is valid HTTP, but its content is wrong. `waits`: the
+    client gets no complete answer until its time limit ends."""
 
     make: Make
     is_whole: bool = False
@@ -35,7 +35,8 @@ def whole(body: bytes, *lines: str, status: str = "200 OK") -> bytes:
 
 
 def then(first: Move, second: Move) -> Move:
-    """Make both moves. The second move decides whether the connection stays open."""
+    """Do `first`, then `second`. The result of `first` is ignored, so the result of `second` says
+    whether the connection stays open."""
 
     def move(sock: socket.socket) -> bool:
         first(sock)
@@ -66,7 +67,7 @@ def endless(first: bytes, again: bytes = ENDLESS) -> Move:
 
 
 def half(body: bytes) -> bytes:
-    """A valid head, and half of the body that it announces."""
+    """A valid head for the whole body, and then only half of the body."""
     return whole(body)[: -len(body) // 2]
 
 
@@ -89,7 +90,8 @@ FAULTS: dict[str, Fault] = {
     "an answer after 10 s": Fault(lambda body: later(10, raw(whole(body))), waits=True),
     "reset": Fault(lambda _: reset),
     "closed without a word": Fault(lambda _: raw(b"")),
-    # http.client accepts the end of the connection as the end of the head, and reads an empty body.
+    # If the connection ends within the head of an answer, http.client treats the head as complete,
+    # and reads an empty body.
     "half a head": Fault(lambda _: raw(b"HTTP/1.1 200 OK\r\nContent-Le"), is_whole=True),
     "half a body": Fault(lambda body: raw(half(body))),
     "half a body, then reset": Fault(lambda body: then(raw(half(body)), reset)),

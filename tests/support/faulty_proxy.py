@@ -41,7 +41,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing, because the test made its client give up."""
+        """Print nothing, because in these tests the client may close the connection early."""
 
 
 Fault = Callable[[Exchange], None]

@@ -18,8 +18,8 @@ _PREINSTALLED = ROOT / "tests" / "deploy" / "preinstalled.txt"
 
 
 def specifications() -> Specifications:
-    """The resource specifications. If they cannot be loaded, the test is skipped. If CI is set, the
-    test fails instead."""
+    """The resource specifications. A test that cannot load them is skipped. If CI is set, the test
+    fails instead."""
     try:
         return load()
     except SpecificationsMissing as error:
@@ -49,6 +49,6 @@ def preinstalled() -> Path:
 
 
 def runtime_python() -> Python:
-    """A Python 3.10. If this machine has none, the test is skipped. If CI is set, the test fails
-    instead."""
+    """A Python 3.10. If this machine has no Python 3.10, the test is skipped. If CI is set, the
+    test fails instead."""
     return find() or left_out("what needs a Python 3.10", HOW_TO_GET_ONE)

@@ -1,4 +1,4 @@
-"""The function with all servers that it calls. A test writes the answers of each server."""
+"""The function with all servers that it calls. A test decides what each of the servers answers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ HEAD = (
 
 
 class Link(NamedTuple):
-    """A server that the function calls. `variable` has its address, with `path` at the end.
-    `body` is a valid answer of this server. `route` is a route that calls the server. If the server
-    does not answer, the function answers `none`. If its answer is wrong, the function answers
-    `wrong`."""
+    """A server that the function calls. `variable` is the name of the variable that holds the
+    server's address, and `path` is the end of this address. `body` is a valid answer of this
+    server. `route` is a route that calls the server. If the server does not answer, the function
+    answers with the status and the error code in `none`. If the server's answer is wrong, the
+    function answers with the status and the error code in `wrong`."""
 
     name: str
     server: str
@@ -137,8 +138,9 @@ def function(
     host: str = "127.0.0.1",
     address: Callable[[ScriptedSts], str] | None = None,
 ) -> Iterator[Function]:
-    """Run the function. The server of `link` answers with `moves` at `host`, over TLS if `tls` is
-    given. `address` may return another URL for this server, or "" to leave its variable unset."""
+    """Run the function and the servers that it calls. `link` names one of these servers. This
+    server listens at `host`, answers with `moves`, and uses TLS if `tls` is given. `address` may
+    return another URL for this server, or "" if the variable with its URL must not be set."""
     at_uploads = link is not None and link.route == "/uploads"
     sound: dict[str, Move] = {
         "sts": success(),

@@ -1,9 +1,9 @@
 """Compares each English page with its Chinese page, and checks how Chinese pages are written.
 
 `PYTHONPATH=tests/support:. .venv/bin/python -m in_step` prints the differences. With WRITE=1 it
-also changes links so that they lead to Chinese pages that exist, and records which English text
-each Chinese page follows. Do that after you have changed the Chinese page, or have checked that it
-needs no change. To check some pages only, name them: `-m in_step docs/zh/start.md`.
+also changes links: if a Chinese page exists, the link leads to this page. It also records which
+English text each Chinese page follows. Use WRITE=1 after you have changed the Chinese page, or have
+checked that it needs no change. To check some pages only, name them: `-m in_step docs/zh/start.md`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ZH = DOCS / "zh"
 ALONE = {ZH / "terms.md"}
 """Chinese pages that have no English page."""
 MADE = "<!-- made by `make docs`"
-"""The beginning of a page that a program writes, from a source with both languages."""
+"""A page that begins like this was written by a program, from a source with both languages."""
 FOLLOWS = re.compile(r"^<!-- follows (\S+) at ([0-9a-f]{12}) -->$", re.M)
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
@@ -41,8 +41,8 @@ _DOCUMENTED = {
     "python": r'^ *""".*?"""$',
     **dict.fromkeys(("js", "ts", "kotlin", "java"), r"^ */\*\*.*?\*/$"),
 }
-"""For each language, the pattern of a comment that says what a function does, and that has its own
-lines."""
+"""For each language, the pattern of a comment that says what a function does. Such a comment is
+never on the same line as code."""
 _WORDS = {"", "text", "mermaid"}
 """The languages of blocks that are text or diagrams, not code. The whole block is translated."""
 
@@ -55,7 +55,8 @@ class Block(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The content under one heading. Level 0 is the text before the first heading."""
+    """The content under one heading. The level is 1 for `#`, 2 for `##`, and so on. The text before
+    the first heading has level 0."""
 
     level: int
     title: str
@@ -66,7 +67,8 @@ class Section(NamedTuple):
 
 
 def pairs() -> Iterator[tuple[Path, Path]]:
-    """Each English page with its Chinese page; the English page must exist."""
+    """Each English page with its Chinese page. A Chinese page must have an English page, except the
+    pages in ALONE."""
     if README_ZH.exists():
         yield README, README_ZH
     for chinese in sorted(ZH.rglob("*.md")):
@@ -120,7 +122,7 @@ def anchors(text: str) -> list[str]:
 
 
 def differences(english: Path, chinese: Path) -> Iterator[str]:
-    """The differences between the two pages, one sentence each."""
+    """Return the differences between the two pages. Each difference is one sentence."""
     if not english.exists():
         yield f"{_name(chinese)} has no English page: {_name(english)}"
         return
@@ -140,7 +142,8 @@ def differences(english: Path, chinese: Path) -> Iterator[str]:
 
 
 def follows(english: Path, chinese: Path) -> str:
-    """The fault in the line that says which English text a Chinese page follows, or ""."""
+    """Return what is wrong with a line of a Chinese page, or "". The line says which version of the
+    English page the Chinese page follows."""
     if MADE in _read(chinese):
         return ""
     expected = (os.path.relpath(english, chinese.parent), fingerprint(english))
@@ -154,7 +157,7 @@ def follows(english: Path, chinese: Path) -> str:
 
 
 def fingerprint(english: Path) -> str:
-    """A digest of the page's text, which does not depend on its line breaks."""
+    """A digest of the page's text. The digest does not depend on the line breaks."""
     words = " ".join(_read(english).split())
     return hashlib.sha256(words.encode()).hexdigest()[:12]
 
@@ -181,7 +184,7 @@ _STYLE = {
 
 
 _BEGINS = re.compile(r"\s*([-*] |\d+\. |#|\|)")
-"""The beginning of a line that does not continue a paragraph."""
+"""Lines that begin like this do not continue a paragraph: list items, headings and table rows."""
 
 
 def style(chinese: Path) -> Iterator[str]:
@@ -241,7 +244,7 @@ def _blocks(where: str, left: Sequence[Block], right: Sequence[Block]) -> Iterat
 def _links(
     where: str, english: Path, left: Sequence[str], chinese: Path, right: Sequence[str]
 ) -> Iterator[str]:
-    """The differences of the links. The links may have another order."""
+    """The differences of the links. The order of the links may differ."""
     wanted = Counter(_target(english, link) for link in left)
     found = Counter(_target(chinese, link) for link in right)
     for target in (wanted - found).elements():
@@ -278,8 +281,8 @@ def path_of(page: Path, link: str) -> Path | None:
 
 
 def _target(page: Path, link: str) -> str:
-    """The target of a link, written the same for both languages: the English page and the number
-    of the heading."""
+    """Return the target of a link. The result is the same for both languages: the path of the
+    English page, and the position of the heading in the page."""
     path = path_of(page, link)
     if path is None:
         return link

@@ -26,7 +26,7 @@ PACKAGES = Path(__file__).parents[1] / "integrate"
 
 
 def write_files(folder: Path, language: str, page: str) -> list[str]:
-    """Write each block of a page that names its file in the first line; return the names."""
+    """Write each block of code whose first line names its file. Return the names of the files."""
     names = []
     for code in blocks(language, INTEGRATE / page):
         if named := re.match(r"(?:#|//) ([\w-]+\.\w+)", code):
@@ -66,8 +66,8 @@ def run_in(
 
 @contextmanager
 def serving(folder: Path, command: Iterable[str], **variables: str) -> Iterator[str]:
-    """Start a server from the docs as a process, and wait until it accepts connections. The server
-    gets its port by `{port}` in the command, and by the variable PORT. Yields its URL."""
+    """Start a server from the docs as a process, and wait until it accepts connections. Its port
+    replaces `{port}` in the command, and is also the value of the variable PORT. Yields its URL."""
     port = free_port()
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(

@@ -1,7 +1,7 @@
 """Checks whether Node, Chromium and npm packages are there, and runs scripts of tests/web.
 
-If they are missing, the tests that need them are skipped, so `make test` needs only Python. If CI
-is set to any value, these tests fail instead. Therefore no test of tests/web is skipped in CI.
+If they are missing, the tests that need them are skipped, so `make test` needs only Python. If the
+variable CI has any value, these tests fail and are not skipped. So CI skips no test of tests/web.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def need(what: str, browser: bool, folder: Path = PAGE) -> None:
-    """Check that everything is installed that the test's script needs. Otherwise skip the test, or
-    fail it if CI is set.
+    """Check that this machine has everything that the test's script needs. If something is missing,
+    skip the test, or fail it if CI is set.
 
     `folder` has the package.json with the packages that the script uses.
     """

@@ -1,7 +1,7 @@
 """Sends one large form to an OSS in this process, and prints its peak memory (test_oss_forms.py).
 
-Arguments: the folder, and the size of the file in bytes. Prints the peak before and after in KiB,
-and the size of the stored object.
+Arguments: the folder, and the size of the file in bytes. Prints the peak memory before and after
+the form, in KiB, and the size of the stored object.
 """
 
 from __future__ import annotations

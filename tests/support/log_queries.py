@@ -1,9 +1,9 @@
 """Simulates the log service for the queries of docs/monitoring.md, as far as they use its syntax.
 
-The search follows the vendor documentation, *Search syntax*. A row's values are split into words at
-the delimiters of the index, and compared without case. A query has words, `word*`, quoted text (all
-its words, in any order), `and`, `or`, `not` and brackets. The text after a `|` is SQL (SQLite) on a
-table `log`, which holds the rows found.
+The search follows the vendor documentation, *Search syntax*. The values of a row are split into
+words at the delimiters that the index names. Upper and lower case count as the same. A query has
+words, `word*`, quoted text (all its words, in any order), `and`, `or`, `not` and brackets. The text
+after a `|` is SQL (SQLite) on a table `log`, which holds the rows found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Row = dict[str, str]
 _Match = Callable[[frozenset[str]], bool]
 
 DELIMITERS = ", '\";=()[]{}?@&<>/:\n\t\r"
-"""The default delimiters of ALIYUN::SLS::Index (source: the packages ros-cdk-sls)."""
+"""The characters that separate words in the log by default. They are documented for the resource
+type ALIYUN::SLS::Index, in the packages ros-cdk-sls."""
 _TOKEN = re.compile(r'"[^"]*"|[()]|[^\s()"]+')
 
 
@@ -30,7 +31,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def search(query: str, rows: list[Row]) -> list[Row]:
-    """The rows that a search finds, without its SQL. Raises SyntaxError."""
+    """The rows that a search without SQL finds. Raises SyntaxError."""
     tokens = _TOKEN.findall(query)
     matches = _any_of(tokens)
     if tokens:

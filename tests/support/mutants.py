@@ -1,13 +1,14 @@
-"""`make mutants ROOM=login`: changes the code of a room, and lists the changes its tests miss.
+"""`make mutants ROOM=login`: changes the code of a room, and lists the changes that no test of the
+room detects.
 
 mutmut makes one change (a mutant) at a time in the functions of a room (a folder of
-`token_service`). It runs the room's tests that reach the changed code. If all of them pass, the
+`token_service`). mutmut runs the room's tests that reach the changed code. If all of them pass, the
 mutant has survived. Each survivor is in `tests/mutants.toml`, with the reason why it has no test.
 
 Everything happens in a copy of the tree, `build/mutants/<room>`. An interrupted run continues where
-it stopped. Results are kept until a source or a test of the room changes. mutmut does not change
-decorated functions. It also does not change code outside of functions: constants, patterns,
-defaults of classes.
+it stopped. The results of a room (a folder of token_service) are kept until its sources or its
+tests change. mutmut does not change decorated functions, or code outside of functions (constants,
+patterns, defaults of classes).
 """
 
 from __future__ import annotations
@@ -46,16 +47,18 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "callback": ("tests/callback",),
     "token": ("tests/token",),
 }
-"""The rooms that are measured, and the files or folders with the tests of each room."""
+"""The folders of token_service ("rooms") that are measured, each with the files or folders of its
+tests."""
 MIN_SCORE = 90.0
 """The percentage of a room's mutants that the tests must detect. Texts are not counted."""
 PROCESSES = 2
 MIN_WORDS = 3
-"""The minimum number of words in a string that counts as a text for people."""
+"""A string with at least so many words counts as a message."""
 INTERRUPT_SECONDS = 5
 """How many seconds mutmut gets to end by itself when the run is interrupted."""
 REPORT_SECONDS = 20
-"""Seconds between two lines of progress. A terminal shows one line, which changes more often."""
+"""Seconds between two lines of progress. On a terminal, a single line shows the progress, and is
+updated more often."""
 
 _SURVIVED, _REACHED_BY_NO_TEST = 0, 33
 _INTERRUPTED, _BROKEN = 2, 255
@@ -73,7 +76,7 @@ source_paths = ["token_service"]
 only_mutate = ["token_service/{room}/*"]
 pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = {arguments}
-# Each mutant has its own process, forked from a process that has loaded the tests.
+# Each mutant has its own process, forked from a process that has loaded the tests but run none.
 process_isolation = "forkserver"
 # A mutant's tests may take (their normal time + 3 s) * 12. The limit is high, because on a busy
 # machine slow tests would count as tests that detect the mutant.
@@ -88,7 +91,7 @@ _ARGUMENTS += [f"--hypothesis-profile={FEW}"]
 
 
 class Failed(Exception):
-    """The run could not be completed, or the room does not exist. The text says what is wrong."""
+    """The run could not be completed, or ROOM is not in ROOMS. The text says what is wrong."""
 
 
 class Mutant(NamedTuple):
@@ -104,9 +107,10 @@ class Mutant(NamedTuple):
 class Results(NamedTuple):
     """The results of a room's mutants. Changes of texts are counted separately (`is_of_a_text`).
 
-    `survivors` holds all mutants that the tests missed, also in texts. If a change is possible in
-    several places of a function, the list has it several times. `out_of_time` holds the mutants
-    that were killed because their tests did not end.
+    `survivors` holds all mutants that the tests missed, including changes of texts. The same change
+    may be possible in several places of a function. Then `survivors` has one entry for each place
+    that the tests missed. `out_of_time` holds the mutants that count as killed because
+    the tests did not end in time.
     """
 
     tried: int
@@ -118,13 +122,15 @@ class Results(NamedTuple):
 
     @property
     def score(self) -> float:
-        """The percentage of killed mutants, without texts; 100 if there are no mutants."""
+        """The percentage of mutants that a test has detected. Mutants that only change a text are
+        not counted. If there are no mutants, the score is 100."""
         return 100.0 * self.killed / self.tried if self.tried else 100.0
 
 
 class Listed(NamedTuple):
-    """The content of `tests/mutants.toml`: how often each survivor is listed, by room. `texts` is
-    the reason why survivors in texts are not listed, or ""."""
+    """The content of `tests/mutants.toml`. `survivors` maps each room to its listed mutants, with
+    the number of entries for each mutant. If survivors that change only a text are not
+    listed, `texts` is the reason. Otherwise `texts` is ""."""
 
     survivors: Mapping[str, Counter[Mutant]]
     texts: str
@@ -132,8 +138,8 @@ class Listed(NamedTuple):
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
     """Try the mutants of the room that ROOM names. Return 0 for success. Return 1 if too many
-    survive, or if the table differs from the survivors. Return 2 if the run failed, or 130 if it
-    was interrupted."""
+    mutants survive, or if the table does not list the survivors exactly. Return 2 if the run
+    failed, or 130 if it was interrupted."""
     room = environ.get("ROOM", "")
     try:
         if room not in ROOMS:
@@ -191,9 +197,10 @@ def _entry(entry: Any) -> tuple[Mutant, int]:
 
 
 def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[list[str], list[str]]:
-    """Compare the survivors with the table. Return the survivors that the table lacks, as entries
-    to paste, and the entries that no longer survive. If `texts` has a reason, it covers all
-    survivors in texts, and these must not have entries of their own."""
+    """Compare the survivors with the table. Return two lists: the survivors that are not in the
+    table, as entries to paste into it, and the entries of the table whose mutants no longer
+    survive. If `listed.texts` has a reason, this reason explains all survivors that change only a
+    text, and the table must have no entries for these survivors."""
     lives, table = Counter(found), listed.survivors.get(room, Counter())
     by_rule = {mutant for mutant in lives if listed.texts and is_of_a_text(mutant)}
     missing = [
@@ -210,7 +217,8 @@ def differences(room: str, found: Iterable[Mutant], listed: Listed) -> tuple[lis
 
 
 def entry_text(room: str, mutant: Mutant, times: int) -> str:
-    """Write a survivor as an entry of the table, with an empty reason."""
+    """Return the entry of the table for a mutant that no test detects. Its reason (`why`) is empty,
+    so that a person fills it in."""
     lines = [f"[[{room}]]"]
     lines += [f"{name} = {_toml(value)}" for name, value in mutant._asdict().items()]
     lines += [f"times = {times}"] if times > 1 else []
@@ -228,9 +236,9 @@ def _toml(value: str) -> str:
 
 
 def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
-    """Make the copy that mutmut works in. Its results are kept if the room's sources and tests have
-    not changed. With `only_survivors`, the results of killed mutants are kept even if tests have
-    changed. Raises Failed if there are no results for these sources."""
+    """Make the copy that mutmut works in. Earlier results are kept if the room's sources and tests
+    have not changed. With `only_survivors`, mutants that were killed before are not run again, even
+    if tests have changed. Raises Failed if there are no results for these sources."""
     now = fingerprint(room)
     before = folder / "fingerprint"
     old = before.read_text(encoding="utf-8") if before.exists() else None
@@ -242,8 +250,8 @@ def prepare(room: str, folder: Path, *, only_survivors: bool = False) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     _copy_tree(folder, room)
     _forget(folder, survivors=only_survivors)
-    # Write the fingerprint now, because the run may fail. With `only_survivors` it stays empty,
-    # because the kept results come from earlier tests.
+    # Write the fingerprint now, because the run may fail. With `only_survivors` the fingerprint
+    # stays empty, because the results that are kept come from earlier versions of the tests.
     before.write_text("" if only_survivors else now, encoding="utf-8")
     sources.write_text(now.partition(" ")[0], encoding="utf-8")
 
@@ -267,9 +275,9 @@ def _digest(paths: Iterable[Path]) -> str:
 
 
 def _copy_tree(folder: Path, room: str) -> None:
-    """Copy the tree into `mutants`, where mutmut runs the tests. Copy the package into `folder`, so
-    that mutmut names the mutants like the modules. A link in the tree leads to the mutated
-    package."""
+    """Copy the tree into `mutants`, where mutmut runs the tests. Copy the package into `folder`,
+    because mutmut makes the names of mutants from the paths of files in this folder. A link in the
+    tree leads to the mutated package."""
     tree = folder / "mutants"
     for path in ROOT.iterdir():
         if path.name in _LEFT_OUT(str(ROOT), [path.name]) or path.name.startswith("."):
@@ -290,7 +298,8 @@ def _copy_tree(folder: Path, room: str) -> None:
             (tree / name).unlink(missing_ok=True)
     for path in (ROOT / _FUNCTION / _PACKAGE).rglob("*.py"):
         copy = folder / path.relative_to(ROOT / _FUNCTION)
-        # If a file has not changed, keep its time. Otherwise mutmut would make its mutants again.
+        # If a file has not changed, keep its time, because with a new time mutmut would make the
+        # mutants of the file again.
         if not copy.exists() or copy.read_bytes() != path.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
@@ -331,9 +340,9 @@ def _metas(folder: Path) -> list[Path]:
 
 @contextmanager
 def _alone(room: str) -> Iterator[int]:
-    """Hold the room's lock, which mutmut inherits. If this process is killed, mutmut continues and
-    keeps the lock, so no second run writes into its files. Raises Failed if another run has the
-    lock."""
+    """Hold the lock of a room while the block runs. mutmut inherits the lock. If this process is
+    killed, mutmut continues and keeps the lock, so no second run writes into the files of the first
+    run. Raises Failed if another run has the lock."""
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / f"{room}.lock").open("w") as file:
         try:
@@ -347,8 +356,9 @@ def run(room: str, folder: Path, lock: int) -> None:
     """Let mutmut try all mutants that have no result yet. Raises Failed with mutmut's last lines if
     mutmut fails. Raises KeyboardInterrupt after an interrupted mutmut has ended. `lock` is a
     descriptor that mutmut keeps open."""
-    # Mutated code gets none of the developer's keys, and CI is not set. The copy has no packages of
-    # Node.js, so the tests that need them are skipped. If CI were set, these tests would fail.
+    # Mutated code gets only these variables, so it gets none of the developer's keys. The copy has
+    # no packages of Node.js, so tests that need these packages are skipped. If the variable CI were
+    # passed on, the same tests would fail.
     environ = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     # The tests start processes, which must import the mutants and not an installed package.
@@ -382,7 +392,7 @@ def run(room: str, folder: Path, lock: int) -> None:
 
 
 def _progress(room: str, output: IO[bytes], is_terminal: bool) -> Iterator[str]:
-    """Print the progress; yield all lines that are not about progress."""
+    """Print the progress of mutmut, and yield the other lines of the output of mutmut."""
     shown, rest = 0.0, b""
     while chunk := os.read(output.fileno(), 65536):
         *lines, rest = re.split(rb"[\r\n]", rest + chunk)
@@ -440,10 +450,11 @@ def results(room: str, folder: Path) -> Results:
 
 
 def mutants(file: str, source: str) -> dict[str, Mutant]:
-    """The mutants in a file that mutmut wrote, by the names of the functions that hold them.
+    """Return the mutants in `source`, a file that mutmut wrote. The key of a mutant is the name of
+    the function that contains it.
 
-    mutmut replaces a function by several: `x_name__mutmut_orig`, `x_name__mutmut_1` and so on. In a
-    class it names them `xǁClassǁname__mutmut_1`.
+    mutmut replaces a function by several: `x_name__mutmut_orig`, `x_name__mutmut_1` and so on. For
+    a method of a class, the names are like `xǁClassǁname__mutmut_1`.
     """
     texts: dict[str, list[str]] = {}
     for node in ast.walk(ast.parse(source)):
@@ -462,7 +473,8 @@ def mutants(file: str, source: str) -> dict[str, Mutant]:
 
 
 def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
-    """The lines that differ, joined by spaces."""
+    """Return two texts: the lines of `before` that differ from `after`, and the lines of `after`
+    that differ from `before`. In each text, the lines are joined by spaces."""
     parts = [
         (before[one:two], after[three:four])
         for kind, one, two, three, four in difflib.SequenceMatcher(
@@ -475,9 +487,9 @@ def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
 
 
 def is_of_a_text(mutant: Mutant) -> bool:
-    """Whether the mutant changes only the letters of a text for people. mutmut writes the text in
-    capitals, in small letters, or between XX and XX. If a text is removed or replaced, that is
-    another kind of change."""
+    """Whether the mutant changes only how a message is written. In such a mutant, the message is in
+    upper case, in lower case, or between XX and XX. The result is False for a mutant
+    that removes or replaces the message."""
     was, now = (re.sub(r"XX(?=[\"'])|(?<=[\"'])XX", "", text) for text in mutant[2:])
     if was.lower() != now.lower():
         return False
@@ -486,7 +498,7 @@ def is_of_a_text(mutant: Mutant) -> bool:
         for one, other in zip(_strings(mutant.was), _strings(mutant.now), strict=False)
         if one != other
     ]
-    # If a line has only a string, this string continues the text of the line before.
+    # If a line has only strings, they are parts of a longer text. These parts may have few words.
     is_line = re.fullmatch(f"({_STRING} ?)+", mutant.was) is not None
     return bool(changed) and all(is_line or len(text.split()) >= MIN_WORDS for text in changed)
 
@@ -525,7 +537,8 @@ def _say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
 
 
 if __name__ == "__main__":
-    # Python ignores an interrupt if it was started in the background, so set the handler here.
+    # If a shell started this process in the background, Python ignores SIGINT (Ctrl-C). Therefore
+    # this code sets a handler for SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -2,8 +2,8 @@
 
 sandbox/ram.py evaluates policies for the sandbox. The author of this module did not read
 sandbox/ram.py. Each rule comes from the page that its comment names. Therefore an error stays
-hidden only if both modules have it. If the two disagree, the documentation decides. Never copy a
-rule from one into the other.
+hidden only if both modules have it. If the two modules disagree, the documentation decides. Never
+copy a rule from one module into the other.
 
 The pages, at www.alibabacloud.com/help/en:
 structure   ram/policy-structure-and-syntax
@@ -13,12 +13,13 @@ evaluation  ram/policy-evaluation-process
 addresses   ram/access-alibaba-cloud-resources-by-using-a-specific-ip-address-or-cidr-block
 oss         oss/user-guide/ram-policy-overview
 
-No page of the documentation has the next rules, and they are not verified on the real OSS:
+The following rules are on no page of the documentation, and are not verified on the real OSS:
 - A condition is false if the request does not have its key, or if a value cannot be read as the
-  operator's type. Negative operators follow this rule too.
+  operator's type. This is also true for negative operators like StringNotEquals.
 - A resource is compared field by field. Each field may have wildcards, and its case matters.
 - StringEqualsIgnoreCase also ignores the case of letters that are not ASCII.
-- A number has digits. It may have one point between two digits, and one minus before all digits.
+- A number has digits. A number may have one point between two digits, and one minus before all
+  digits.
 
 This module does not check the syntax of a policy. sandbox/ram.py refuses what RAM refuses.
 """
@@ -74,8 +75,8 @@ def applies(statement: Any, action: str, resource: str, context: Mapping[str, st
         return False
     if not any(same_resource(pattern, resource) for pattern in listed(statement["Resource"])):
         return False
-    # elements: "A condition block is met only if all of its conditions are met", and a condition
-    # "only if all the requirements for the keys are met".
+    # elements: "A condition block is met only if all of its conditions are met". A condition is
+    # met "only if all the requirements for the keys are met".
     return all(
         key in context and holds(name, [as_text(value) for value in listed(values)], context[key])
         for name, keys in statement.get("Condition", {}).items()
@@ -106,7 +107,7 @@ def like(pattern: str, text: str) -> bool:
 
 
 def same_action(pattern: str, action: str) -> bool:
-    """elements: "in most cases, the value of the Action element is not case-sensitive"."""
+    """Page "elements": "in most cases, the value of the Action element is not case-sensitive"."""
     return like(pattern.lower(), action.lower())
 
 
@@ -155,7 +156,7 @@ def bits(address: str) -> str:
 
 
 def in_block(address: str, block: str) -> bool:
-    """addresses: a block has a form like 192.0.2.0/24, or is one address."""
+    """Whether `address` is in `block`, which is one address or a range like 192.0.2.0/24."""
     network, _, length = block.partition("/")
     digits = len("4:") + int(length) if length else None
     return bits(address)[:digits] == bits(network)[:digits]
@@ -165,8 +166,9 @@ def reading(read: Callable[[str], Any], compare: Callable[[Any, Any], bool]) -> 
     return lambda actual, wanted: compare(read(actual), read(wanted))
 
 
-# operators: texts are compared exactly, without case, or with wildcards. The names of the other
-# operators say what they compare.
+# The operators of conditions. An operator whose name begins with String compares texts: exactly,
+# without case, or with wildcards. The name of every other operator begins with the type of the
+# values that it compares.
 TESTS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": operator.eq,
     "StringEqualsIgnoreCase": reading(str.lower, operator.eq),

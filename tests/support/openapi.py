@@ -17,7 +17,7 @@ METHODS = ("get", "post", "head", "options", "put", "patch", "delete", "trace")
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
-    """A node, or the target of its `$ref`."""
+    """Return the node. If the node has a `$ref`, return the target of the `$ref`."""
     while "$ref" in node:
         place: Any = DOCUMENT
         for name in node["$ref"].removeprefix("#/").split("/"):
@@ -43,14 +43,14 @@ def answers(path: str, method: str, status: int) -> dict[str, Any]:
 
 
 def faults(schema: dict[str, Any], value: object) -> list[str]:
-    """The faults that a schema of the document finds in a value; empty if the value is valid."""
+    """Check a value against a schema, and return the faults. A valid value has none."""
     return [error.message for error in _validator(repr(schema)).iter_errors(value)]
 
 
 @cache
 def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
-    # The cache needs a key that can be hashed, so the schema is a text here. The schema refers to
-    # the components, so add them.
+    # The schema is passed as a text, because a function with @cache needs arguments that can be
+    # hashed. The schema refers to the components, so add them.
     document = {**yaml.safe_load(schema), "components": COMPONENTS}
     return jsonschema_rs.Draft202012Validator(document)
 

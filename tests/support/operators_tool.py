@@ -16,7 +16,7 @@ def run_tool(
     """Run `python -m module`, or `command` if it is given, for at most `seconds`."""
     return subprocess.run(
         command or (sys.executable, "-m", module),
-        # This folder has no .env. The .env of the checkout belongs to the developer.
+        # This folder has no .env. The checkout's own .env must not be read in a test.
         cwd=Path(__file__).parent,
         env={
             "PATH": os.environ["PATH"],

@@ -1,4 +1,5 @@
-"""The sandbox's OSS in a separate process, for tests that kill it, or limit its system calls."""
+"""Runs the sandbox's OSS in its own process, for tests that kill the process or limit the size of
+its files."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from running_sandbox import environment
 from sandbox.identities import AccessKey
 
 KEY = AccessKey("LTAI5tRoot", "root-secret", f"acs:ram::{ACCOUNT}:root", None)
-# This does not use running_oss, because that imports the SDKs, which take seconds to load.
+# This module does not use running_oss, because running_oss loads the SDKs, which takes seconds.
 _SERVE = """
 import resource, sys
 from pathlib import Path
@@ -146,7 +147,8 @@ def document(parts: Sequence[Answer]) -> bytes:
 
 
 def litter(folder: Path) -> set[str]:
-    """The data files that are not used, and the missing files that an object or a part uses."""
+    """Return the names of two kinds of data files: files that no object or part uses, and missing
+    files that an object or a part needs."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
         named = {name for (name,) in index.execute("SELECT file FROM parts")}
         for (files,) in index.execute("SELECT files FROM objects"):

@@ -56,7 +56,7 @@ class OssSigner:
         return self.post(urlsplit(callback["callbackUrl"]).path, body)
 
     def post(self, path: str, body: str) -> Request:
-        """A callback with any body, because a client that has a token can choose the body."""
+        """A callback with any body. A client that has a token can choose the body."""
         text = unquote(path).encode() + b"\n" + body.encode()
         return Request(
             method="POST",

@@ -35,7 +35,7 @@ def quarters(width: int = 200, height: int = 100) -> Image.Image:
 
 
 def corners(image: Image.Image) -> list[tuple[int, ...]]:
-    """The colours near upper left, upper right, lower left and lower right."""
+    """Return the colours near the corners: upper left, upper right, lower left, lower right."""
     right, low = image.width - 3, image.height - 3
     return [pixel(image, x, y) for x, y in ((2, 2), (right, 2), (2, low), (right, low))]
 
@@ -47,7 +47,7 @@ def pixel(image: Image.Image, x: int, y: int) -> tuple[int, ...]:
 
 
 def close(found: tuple[int, ...], wanted: tuple[int, ...], by: int = 8) -> bool:
-    """Whether two colours are the same, or differ only as much as JPEG and resizing change them."""
+    """Whether two colours are almost the same. JPEG and resizing change a colour a little."""
     return len(found) == len(wanted) and all(
         abs(one - other) <= by for one, other in zip(found, wanted, strict=True)
     )

@@ -45,8 +45,8 @@ def v1_form(
     *,
     expires: float | None = None,
 ) -> Fields:
-    """A form with a V1 signature. The form expires at `expires` (Unix seconds). Without `expires`,
-    it expires in a minute."""
+    """A form with a V1 signature. The form expires at `expires` (Unix seconds). If
+    `expires` is None, the form expires in a minute."""
     end = time.time() + 60 if expires is None else expires
     policy = policy_text({"expiration": iso(end), "conditions": list(conditions)})
     digest = hmac.new(credentials.access_key_secret.encode(), policy.encode(), hashlib.sha1)
@@ -68,8 +68,8 @@ def v4_form(
     now: float | None = None,
     bound: bool = True,
 ) -> Fields:
-    """A form with a V4 signature. If `bound` is true, the form's policy requires the fields of the
-    signature."""
+    """A form with a V4 signature. If `bound` is true, the form's policy has conditions on the
+    fields that belong to the signature, such as its version, credential and date."""
     now = time.time() if now is None else now
     end = now + 60 if expires is None else expires
     stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
@@ -117,7 +117,8 @@ def send(
 
 
 def multipart(parts: Iterable[tuple[str, bytes]], boundary: str = BOUNDARY) -> bytes:
-    """A form's body. Each part has a text, which follows `form-data; ` in its head, and bytes."""
+    """The body of a form. Each of `parts` is a pair: the text that follows `form-data; ` in the
+    part's header, and the content of the part."""
     head = f"--{boundary}\r\nContent-Disposition: form-data; "
     made = [f"{head}{name}\r\n\r\n".encode() + content + b"\r\n" for name, content in parts]
     return b"".join(made) + f"--{boundary}--\r\n".encode()

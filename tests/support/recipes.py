@@ -30,8 +30,8 @@ PLATFORMS = ("ALIBABA_CLOUD_",)
 SANDBOX_ONLY = {"CALLBACK_PUBLIC_KEY_URL"}
 """Variables that the function refuses in the cloud. No template passes them on."""
 NOT_IN_THE_TEMPLATE = {"STS_ENDPOINT", "JWT_JWKS_FILE"}
-"""Variables that a stack does not need. A stack uses the region's own STS, and its code cannot
-include a file of the operator."""
+"""Variables that have no parameter in the template. A stack always uses the STS of its region, and
+its package cannot contain an operator's file, such as a JWKS."""
 
 _WAY = {"names_callers", "brakes", "identify"}
 _IDENTIFY = {"caller", "warm"}
@@ -47,7 +47,7 @@ class Route(NamedTuple):
 
 
 def forgotten_of_a_setting(root: Path) -> list[str]:
-    """Variables, each with a place that must name the variable and does not."""
+    """Return the missing names of variables: one line for each variable and each place."""
     wrong = []
     for name in declared(root):
         places = [DESCRIBED, "sandbox/environment.py"]
@@ -85,7 +85,8 @@ def forgotten_of_a_policy(root: Path) -> list[str]:
 
 
 def forgotten_of_a_route(root: Path) -> list[str]:
-    """Routes without a module, a row in ROUTES or a row in docs/http.md."""
+    """Return one line for each fault of a route, for example if it has no module, no row in ROUTES,
+    or no row in docs/http.md."""
     wrong = []
     folder = root / FUNCTION / "routes"
     routes = routes_of(root)
@@ -116,7 +117,8 @@ def forgotten_of_a_route(root: Path) -> list[str]:
 
 
 def forgotten_of_a_way_to_log_in(root: Path) -> list[str]:
-    """Modules of login/ that AUTH does not name, and words of AUTH without a complete module."""
+    """The steps that were forgotten when a way to log in was added. For example, AUTH has a value
+    without a complete module in login/, or AUTH has no value for a module in login/."""
     wrong = []
     words = auth_words(root)
     paths = {path.stem: path for path in sorted((root / FUNCTION / "login").glob("*.py"))}
@@ -182,7 +184,7 @@ def routes_of(root: Path) -> list[Route]:
 
 
 def auth_words(root: Path) -> list[str]:
-    """The ways to log in that AUTH's declaration names."""
+    """The values that AUTH may have, from the declaration of AUTH."""
     auth = architecture.assigned(root / FUNCTION / "settings" / "variables.py")["AUTH"]
     (call,) = (
         node

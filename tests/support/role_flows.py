@@ -25,7 +25,8 @@ FLOWS = {
     "/uploads": {"list", "details"},
     "/health": set[str](),
 }
-"""For each route: the operations that an app can do with its answers, or that the route does."""
+"""For each route, the operations that must work. Some are operations of an app, which needs
+the route's answer for them, for example a token. The route itself does the other operations."""
 
 
 def worked(cloud: RunningCloud) -> set[str]:

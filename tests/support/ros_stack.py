@@ -31,7 +31,7 @@ _NO_VALUE = object()
 
 
 def statements_of(template: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The statements of a role, unchanged from a template, so they may contain Fn::If."""
+    """The statements of a role, as they are written in a template. They may contain Fn::If."""
     found: list[dict[str, Any]]
     found, *_ = _found("Statement", template["Resources"][name]["Properties"]["Policies"])
     return found
@@ -48,8 +48,8 @@ def _found(member: str, value: Any) -> list[Any]:
 
 
 class Stack:
-    """The resources of a template with these parameters. The caller must give each parameter that
-    has no default."""
+    """The resources of a template with these parameters. `parameters` must have a value for each
+    parameter of the template that has no default."""
 
     def __init__(self, template: Mapping[str, Any], **parameters: object) -> None:
         self._resources: dict[str, Any] = template["Resources"]
@@ -69,7 +69,8 @@ class Stack:
         }
 
     def properties(self, name: str) -> dict[str, Any]:
-        """The properties of a resource, with computed values."""
+        """The properties of a resource. Functions like Ref and Fn::Sub are replaced by their
+        values."""
         assert name in self, name
         found: dict[str, Any] = self._value(self._resources[name].get("Properties", {}))
         return found

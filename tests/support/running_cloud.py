@@ -94,7 +94,8 @@ class RunningCloud:
         return Token.of(self.answer(**wishes))
 
     def login(self, user_id: str) -> str:
-        """A login of this user (AUTH=jwt), which the test sends as `access_token`."""
+        """Make a login of this user (AUTH=jwt). The test sends it as the parameter
+        `access_token`."""
         logins = jwt_settings(self.env)
         return demo_login.make_login(user_id, logins, self.env["JWT_SECRET"])
 

@@ -1,4 +1,4 @@
-"""Serves the function over HTTP, as its trigger does, with the whole sandbox behind it."""
+"""Serves the function over HTTP, like its trigger. The function calls the sandbox's STS and OSS."""
 
 from __future__ import annotations
 

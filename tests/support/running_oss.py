@@ -1,4 +1,4 @@
-"""Runs the sandbox's OSS, with all kinds of keys for it, and with the real SDKs as its clients."""
+"""Runs the sandbox's OSS, and makes all kinds of keys and real SDK clients for this OSS."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def callback_key() -> bytes:
 
 @functools.cache
 def callback_signer() -> CallbackSigner:
-    """A signer with that key, shared by all tests, because loading a key takes 50 ms."""
+    """A signer with callback_key(). All tests share it, because loading a key takes 50 ms."""
     return CallbackSigner(callback_key(), PUBLIC_KEY_URL)
 
 
@@ -162,7 +162,7 @@ class Server:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Run a server that serves the application that a test puts into it."""
+    """Run a server. A test sets the application that the server serves."""
     listener = listen(0)
     server = Server(listener.getsockname()[1])
     with in_background([Service(server, listener)]):
@@ -184,7 +184,8 @@ def running_oss(
     """Serve an OSS with a bucket, in `server` or in a new server.
 
     `takes_v1` means SIGNATURE_V1=1. `cname` is the bucket's own domain. With `is_public_closed`,
-    data calls need this domain. `limits` and `callback_urls` are used with LAN=1.
+    data calls need this domain. `limits` and `callback_urls` are the settings that the sandbox uses
+    with LAN=1.
     """
     with contextlib.ExitStack() as stack:
         if server is None:

@@ -1,8 +1,8 @@
 """Starts `make run` and similar commands, waits for them, ends them, and searches their output for
 secrets.
 
-They run in the folder beside their state and not in the checkout, because the .env in the checkout
-belongs to the developer."""
+The commands run in the folder beside their state and not in the checkout, because the .env in the
+checkout belongs to the developer."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TOKEN = (sys.executable, "-m", "sandbox", "token")
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
-    """The command with the option --given, which names the variables that are on make's command
-    line. The values of these variables come from the environment."""
+    """Return the command with the option --given. It names the variables that the sandbox treats as
+    variables of make's command line. Their values come from the environment."""
     return (*command, f"--given={' '.join(names)}")
 
 
@@ -56,7 +56,8 @@ def _beside(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """The first of four free ports in a row, in a range that the system does not assign itself."""
+    """Find four free ports in a row, and return the first. All four are lower than the ports
+    that the system itself chooses for programs."""
     while True:
         port = random.randrange(10000, 30000)  # noqa: S311
         if are_free(port, 4):
@@ -214,8 +215,8 @@ def finished(
 
 
 def make(*arguments: str) -> list[str]:
-    """A make command that uses this Python and its packages. It installs nothing and builds no
-    page, so that no test waits."""
+    """Return a make command that uses this Python and its packages. The command installs nothing
+    and builds no page, so that no test waits."""
     return [
         needs.program("make"),
         "-f",

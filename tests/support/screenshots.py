@@ -1,6 +1,6 @@
 """`make screenshots`: takes screenshots of the page, and puts the two that README shows into
-docs/images/. All others (light and dark, phone and desktop, both languages) go to a folder where
-people can look at them."""
+docs/images/. All other screenshots (light and dark, phone and desktop, both languages) go to a
+folder where people can look at them."""
 
 from __future__ import annotations
 

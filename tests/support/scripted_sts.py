@@ -26,7 +26,7 @@ CREDENTIALS = {
 
 
 def success(**changes: object) -> Move:
-    """A valid answer, with some of its Credentials changed."""
+    """A successful answer. `changes` replace fields of its Credentials."""
     return answer(200, {"RequestId": "R", "Credentials": {**CREDENTIALS, **changes}})
 
 
@@ -86,7 +86,7 @@ def then_close(move: Move) -> Move:
 
 @dataclass
 class ScriptedSts:
-    """Answers each request with the next of `moves`. When all are used, it repeats the last one."""
+    """Answers each request with the next of `moves`. The last move is repeated."""
 
     port: int
     moves: list[Move]

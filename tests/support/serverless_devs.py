@@ -73,8 +73,8 @@ class Project:
 
 
 def make_project(folder: Path) -> Project:
-    """Copy our files, and set up a home folder. Without Node, the test is skipped, or fails if CI
-    is set."""
+    """Copy our files into a project folder, and make a home folder for `s`. Without Node, the test
+    is skipped, or fails if CI is set."""
     need("Serverless Devs on s.yaml", browser=False, folder=DEPLOY)
     project = Project(folder / "project", folder / "home")
     project.folder.mkdir()

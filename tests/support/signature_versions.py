@@ -1,5 +1,5 @@
-"""Signature versions as parameters of tests. The `oss` of a test of V1 runs with SIGNATURE_V1=1.
-The `oss` of every other test runs without it."""
+"""Signature versions as parameters of tests. For a test of V1, the fixture `oss` starts the
+sandbox's OSS with SIGNATURE_V1=1. For all other tests, the fixture does not set this variable."""
 
 from __future__ import annotations
 

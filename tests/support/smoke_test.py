@@ -34,10 +34,11 @@ class Table:
 
 
 def smoke(url: str, /, **env: str) -> Table:
-    """Check the function at `url` with these variables set."""
+    """Run the checks of `make smoke` on the function at `url`. `env` has the variables of the
+    command."""
     found, secrets = checks.run(read_options({"URL": url, **env}))
-    # The tool's last step removes secrets from the lines. This function omits that step, and checks
-    # that the lines have no secrets without it.
+    # In `make smoke`, the last step removes secrets from the printed lines. This function leaves
+    # that step out, and checks that the lines contain no secret without it.
     text = table(found)
     for secret in (*secrets, env.get("LOGIN", ""), KEY["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]):
         assert not secret or secret not in text

@@ -31,12 +31,13 @@ INTERVALS = 10
 CALLERS = 2
 """The number of callers for each way to log in."""
 LOGIN_SECONDS, SESSION_SECONDS = 20, 30
-"""The longest time in seconds that a login and a session are valid. In a short soak they are valid
-for a third of its duration. The times are short, so that logins and tokens expire often."""
+"""The lifetime of a login and of a session, in seconds. If a third of the soak's duration is
+shorter than such a lifetime, this third is the lifetime. The lifetimes are short, so logins and
+tokens expire often."""
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
-"""How much the numbers of descriptors and of threads may rise. The connections of the callers can
-already change each number by this much."""
+"""How much the numbers of descriptors and of threads may rise. Even without a leak, each number can
+change by this much, because callers open and close connections."""
 MAX_ERRORS_KEPT = 3
 """The maximum number of errors that are kept for each kind of request."""
 WAYS = ("anonymous", "HS256", "JWKS")
@@ -58,8 +59,8 @@ class Sample:
 
 @dataclass
 class Tally:
-    """The requests sent, each as (interval, kind, milliseconds), the errors, and the sandboxes that
-    ended by themselves. Thread-safe."""
+    """The requests that were sent, each as (interval, kind, milliseconds), the errors, and the
+    sandboxes that ended although nobody stopped them. Thread-safe."""
 
     done: list[tuple[int, str, float]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -80,7 +81,8 @@ class Tally:
 
 
 def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
-    """The reasons why a soak failed: errors, kinds that were never tried, or growth."""
+    """The reasons why a soak failed: errors, kinds of requests that were never sent, or numbers
+    that grew."""
     found = [f"{tally.number_of_errors} errors"] if tally.number_of_errors else []
     found += tally.lost
     tried = {kind for _, kind, _ in tally.done}
@@ -91,9 +93,9 @@ def faults(tally: Tally, kinds: Sequence[str]) -> list[str]:
 
 
 def _slopes(samples: Sequence[Sample]) -> Iterator[str]:
-    """Report what grew after the warm-up, which is the first third. For memory, use a line of least
-    squares, so that no single sample decides the result. For descriptors and threads, compare the
-    medians of the two halves."""
+    """Report what grew after the warm-up, which is the first third. For memory, fit a straight line
+    to all later samples (least squares), so that no single sample decides the result. For
+    descriptors and threads, compare the medians of the two halves of the later samples."""
     settled = list(samples[len(samples) // 3 :])
     if len(settled) < 4:
         return
@@ -150,8 +152,9 @@ def sandboxes(
             own = {
                 **own,
                 "CALLBACK_URL": f"http://127.0.0.1:{port}/callback",
-                # This rate limit is high, because all anonymous callers share it, and because the
-                # cache keeps no token that expires so soon.
+                # This rate limit is high for two reasons. First, all anonymous callers share it.
+                # Second, the tokens of this test expire too soon for the cache, so each request
+                # makes a new token.
                 "CALLER_TOKENS_PER_MINUTE": "6000",
                 **more,
             }
@@ -200,7 +203,7 @@ def soak(
             chance = random.Random(caller.name)  # noqa: S311 - the same mixture each time
             names = list(choices)
             while not end.is_set():
-                # Each turn has each kind once, so that a short soak tries all kinds.
+                # Each turn has each kind of request once, so that a short soak tries all kinds.
                 for kind in chance.sample(names, len(names)):
                     start, error = time.perf_counter(), ""
                     was_tried: bool | None = True

@@ -16,7 +16,8 @@ from running_cloud import Token
 from sdk_clients import Refusal, client, refusal
 
 NAMES = 8
-"""How many object names a caller uses for each kind of request, so that the bucket stays small."""
+"""The number of object names that a caller uses for each kind of request. It is limited, so that
+the bucket stays small."""
 KILOBYTES = 40
 LISTING_SECONDS = 8
 """Seconds between two listings of a caller. A listing has a few pages, and 60 pages a minute are
@@ -33,8 +34,8 @@ def expect(found: object, expected: object, what: str) -> None:
 
 
 class Caller:
-    """One person with one app, for one thread. The caller has a login and a token. If one of them
-    is refused because it has expired, the caller renews it."""
+    """One person with one app, for one thread. The caller has a login and a token. If the login or
+    the token is refused because it has expired, the caller gets a new one."""
 
     def __init__(
         self,
@@ -94,7 +95,8 @@ class Caller:
         raise Unexpected("five tokens in a row have expired")
 
     def _object(self, kind: str) -> tuple[str, bytes]:
-        # The name has the caller's name, because with AUTH=anonymous all callers share a folder.
+        # The object's name begins with the caller's name, because with AUTH=anonymous all callers
+        # share a folder.
         name = f"{self.name}-{kind}-{self._random.randrange(NAMES)}"
         return name, self._random.randbytes(self._random.randrange(1, KILOBYTES * 1024))
 
@@ -132,7 +134,7 @@ class Caller:
         return True
 
     def form(self) -> None:
-        """A form as a page posts it, with a callback."""
+        """Post a form with a callback, as a page does."""
         name, data = self._object("form")
         answer = self.ask("/form")
         fields = {**answer["Fields"], "key": answer["Prefix"] + name}
@@ -235,8 +237,8 @@ class Caller:
         self._http.close()
 
     def kinds(self) -> dict[str, Callable[[], bool | None]]:
-        """The kinds of requests, by name. A kind returns False if it sent nothing, because its last
-        requests were too recent."""
+        """The functions that send each kind of requests, by name. A function sends nothing and
+        returns False, if its last requests were too recent."""
         return {
             "token": self.token,
             "signed URL": self.signed_url,

@@ -1,5 +1,5 @@
-"""Listens on 127.0.0.1, and starts a thread for each connection. The `serve` function of the caller
-reads and writes."""
+"""Listens on 127.0.0.1, and starts a thread for each connection. The thread calls `serve`, a
+function that reads from the connection and writes to it."""
 
 from __future__ import annotations
 

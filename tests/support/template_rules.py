@@ -22,14 +22,14 @@ from token_service.settings.values import ROUTE_WORDS
 
 Template = dict[str, Any]
 Found = Iterator[tuple[str, str]]
-"""A place in the template, and the value that is accepted there."""
+"""Each fault is a pair: a place in the template, and the value that the rule accepts there."""
 Rule = Callable[[Template], Found]
 
 NAMES_OF_SECRETS = (
     "password passwd pwd secret apikey api_key accesskey access_key secretkey secret_key token "
     "credential privatekey private_key"
 ).split()
-"""The vendor's check treats a parameter as a secret if its name contains one of these."""
+"""The vendor's check treats a parameter as a secret if its name contains one of these words."""
 
 JUDGED = frozenset(
     f"ALIYUN::{name}"
@@ -39,7 +39,8 @@ JUDGED = frozenset(
         "SLS::Project"
     ).split()
 )
-"""The types of resources that test_vendor_rules.py covers. A new type may have more rules."""
+"""The types of resources that test_vendor_rules.py covers. If the template gets another type, the
+vendor may have more rules for it."""
 
 ENABLED_BY = {"OSS": "OSS", "FC3": "FC", "SLS": "SLS"}
 """The name of the service of ALIYUN::<service>::… for AutoEnableService. RAM is always enabled."""
@@ -203,7 +204,8 @@ def texts_are_in_two_languages(template: Template) -> Found:
 
 
 def assertions_are_in_two_languages(template: Template) -> Found:
-    """An assertion has a single text for all languages, so the text must be in both languages."""
+    """The form shows the same text of an assertion in all languages. So this text must contain both
+    English and Chinese."""
     for name, rule in template.get("Rules", {}).items():
         for number, assertion in enumerate(rule["Assertions"]):
             text = json.dumps(assertion.get("AssertDescription"), ensure_ascii=False)
@@ -212,8 +214,8 @@ def assertions_are_in_two_languages(template: Template) -> Found:
 
 
 def what_is_hidden_can_be_left_out(template: Template) -> Found:
-    """If a condition hides a parameter, it names only parameters and values that exist, and the
-    parameter has a default.
+    """A parameter that a condition can hide must have a default. The condition may name only
+    parameters and values that exist.
 
     Conditions of Visible have their own syntax (vendor documentation, document_detail/357710).
     """
@@ -232,8 +234,8 @@ def what_is_hidden_can_be_left_out(template: Template) -> Found:
 
 
 def services_are_enabled(template: Template) -> Found:
-    """A resource of a service depends on the resource that enables the service. In a new account,
-    no service is enabled."""
+    """Each resource of a service must depend on the resource that enables this service, because a
+    new account has no enabled service."""
     resources = template["Resources"]
     reached = {name: {*_mentioned(resource)} for name, resource in resources.items()}
     for name, resource in resources.items():
@@ -262,7 +264,8 @@ def outputs_show_no_secret(template: Template) -> Found:
 def rights_are_the_derived_ones(template: Template) -> Found:
     """The roles have exactly the rights that ops/rights.py derives from a configuration.
 
-    This finds rights that a role does not need, and rights that it lacks. Each is reported once.
+    This check reports a right that a role has but does not need, and a right that it needs but does
+    not have. Each of these rights is reported once.
     """
     found: dict[tuple[str, str], str] = {}
     for given in _configurations():
@@ -294,7 +297,8 @@ def _derived(given: dict[str, Any], upload_role: str) -> dict[str, tuple[Stateme
     wanted = rights([given["PolicyFile"], *choices], paths, options)
     upload = wanted.upload_role
     if "token" not in words:
-        # No client gets a session. Only the function uses a session, to sign URLs for reading.
+        # Without the route `token` no client gets a session of the upload role. Only the function
+        # itself uses such a session, to sign URLs for reading.
         kept = "oss:GetObject" if "signed-url" in words else ""
         upload = tuple(one for one in upload if one.action == kept)
     return {"FunctionRole": wanted.function_role, "UploadRole": upload}
@@ -363,7 +367,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _mentioned(described: dict[str, Any]) -> Iterator[str]:
-    """The names that a resource or an output refers to or depends on."""
+    """The names of the resources and parameters that a resource or an output mentions."""
     yield from _texts(described.get("DependsOn"))
     for one in objects(described):
         yield from _texts(one.get("Ref"))
@@ -402,7 +406,7 @@ def _condition(place: str, condition: Any, parameters: dict[str, Any]) -> Found:
 
 
 def _rights(policies: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    """The rights that these policies allow, without the rights that one of them denies."""
+    """The rights of all Allow statements, without the rights that are also in a Deny statement."""
     found: dict[str, set[tuple[str, str, str]]] = {"Allow": set(), "Deny": set()}
     for statement in (one for policy in policies for one in policy["Statement"]):
         condition = statement.get("Condition")

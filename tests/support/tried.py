@@ -1,7 +1,7 @@
 """The count of `make fuzz`: how many examples each property had, and whether they were enough.
 
 A property has the mark `@pytest.mark.tries("names")`, which names the kind of its examples.
-Examples that `assume` refuses are not counted. Examples that failed are not counted either.
+Examples that `assume` refuses and examples that failed are not counted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ FLOORS: Mapping[str, int] = {
 fails."""
 PROFILE = "long"
 FEW = "mutants"
-"""The profile of `make mutants`, which runs a property a thousand times with few examples."""
+"""The profile of `make mutants`. `make mutants` runs a property a thousand times, each time with
+few examples."""
 FEW_EXAMPLES = 20
 _EXAMPLES = "tried"
 
@@ -40,8 +41,8 @@ def examples(few: int, many: int = 10_000, **more: Any) -> settings:
 
 
 class Tried:
-    """A plugin of pytest that counts examples, and prints the table at the end. Only a run of all
-    properties (`is_whole`) fails if too few were tried."""
+    """A plugin of pytest that counts examples, and prints the table at the end. If too few examples
+    were tried, a run of all properties (`is_whole`) fails. Other runs do not fail."""
 
     def __init__(self, *, is_whole: bool, floors: Mapping[str, int] = FLOORS) -> None:
         self._is_whole, self._floors = is_whole, floors
@@ -51,7 +52,8 @@ class Tried:
         self._kinds: dict[str, str] = {}
 
     def note(self, name: str, kind: str, number: int, *, failed: bool) -> None:
-        """Add the examples of one test. A property with parameters is several tests."""
+        """Add the examples of one test. If a property has parameters, pytest runs it as several
+        tests. Then the examples of these tests are added up."""
         self._kinds[name] = kind
         self._examples[name] += number
         self._failures[name] += failed
@@ -68,7 +70,8 @@ class Tried:
         ]
 
     def table(self) -> list[str]:
-        """One line for each property, grouped by kind, and a sum for each kind."""
+        """Return the lines of a table. First each property has a line, grouped by kind. Then each
+        kind has a line with its sum, and the last line is the sum of all."""
         names = sorted(
             self._kinds, key=lambda name: (not self._kinds[name], self._kinds[name], name)
         )
@@ -88,7 +91,8 @@ class Tried:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for test in {item.obj for item in items if isinstance(item, pytest.Function)}:
             if is_hypothesis_test(test):
-                # Hypothesis lets plugins replace this inner test, as its own plugin does.
+                # Hypothesis calls `inner_test` for each example. Plugins may replace it, as
+                # Hypothesis's own pytest plugin does.
                 test.hypothesis.inner_test = self._counted(test.hypothesis.inner_test)
 
     def _counted(self, test: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +111,8 @@ class Tried:
         finally:
             if item.get_closest_marker("hypothesis"):
                 mark = item.get_closest_marker("tries")
-                # Add the count to the report, because another process may print the table.
+                # This process runs the test, and another process may print the table. So the
+                # report must contain the count.
                 found = (item.nodeid.partition("[")[0], mark.args[0] if mark else "", self._count)
                 item.user_properties.append((_EXAMPLES, found))
 

@@ -10,7 +10,8 @@ from sandbox.ram import Access, Effect, Policy
 
 
 class Judges:
-    """Both evaluators, for a role's policies and an optional session policy. Each is JSON text.
+    """Asks both evaluators of policies about the same policies: the policies of a role, and a
+    session policy if there is one. Each policy is JSON text.
 
     Raises PolicyGrammarError for a text that the sandbox does not accept as a policy.
     """
@@ -27,7 +28,7 @@ class Judges:
         )
 
     def verdicts(self, access: Access) -> tuple[Effect, Effect]:
-        """The decisions of the sandbox and of the naive evaluator."""
+        """Return two decisions about an access: the sandbox's, and the naive evaluator's."""
         decision = self._identity.decide(access)
         sandbox = Effect.ALLOW if decision.allowed else Effect(decision.no_permission_type)
         naive = naive_ram.judge(

@@ -1,4 +1,4 @@
-"""The test vectors of tests/vectors/. The README there says where they come from."""
+"""Reads the test vectors. tests/vectors/README.md says where the vectors come from."""
 
 from __future__ import annotations
 

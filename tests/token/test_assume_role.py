@@ -222,8 +222,9 @@ def from_now(seconds: int) -> str:
 
 
 def test_credentials_that_ended_long_ago_are_not_passed_on(client_of: ClientOf) -> None:
-    """STS refuses requests of clocks that are more than 15 minutes wrong. Therefore the real STS
-    cannot send these credentials as new ones."""
+    """If our clock is more than 15 minutes wrong, STS refuses our requests. If STS answers, our
+    clock is at most 15 minutes wrong. By this clock, new credentials may have expired, but at most
+    15 minutes ago."""
     assert sts.CLOCK_SECONDS == 900
     just_ended = success(Expiration=from_now(60 - sts.CLOCK_SECONDS))
     with scripted_sts(just_ended, success(Expiration=from_now(-sts.CLOCK_SECONDS - 1))) as server:
@@ -352,8 +353,8 @@ def test_what_is_too_short_for_a_secret_stays_in_the_message(
 
 
 class Recording:
-    """A fake of the kept connection. It returns its replies one after another. If the next one is a
-    fault, it raises the fault."""
+    """A fake of the kept connection. Each request takes the next of `replies`: a Reply is returned,
+    and a ConnectionFault is raised."""
 
     def __init__(self, *replies: Reply | ConnectionFault) -> None:
         self.replies = [*replies]

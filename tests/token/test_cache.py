@@ -111,7 +111,8 @@ def test_they_are_served_while_more_than_half_of_their_life_is_left(
 
 @given(life=st.integers(-1000, 50_000), passed=st.integers(0, 50_000))
 def test_nobody_is_given_credentials_with_300_s_or_less(life: int, passed: int) -> None:
-    """If less time is left, the mobile SDKs request a new token at once (seen in their source)."""
+    """If a token has 300 s or less left, the mobile SDKs request a new one at once (seen in their
+    source)."""
     clock = Clock()
     cache, sts = CredentialsCache(clock), Sts(clock)
     sts.life = life
@@ -253,7 +254,8 @@ def test_those_who_ask_at_once_share_the_error_and_the_next_asks_again(
 
 
 def test_who_waited_for_a_call_that_was_cut_off_is_told_so(cache: CredentialsCache) -> None:
-    """An exception that is not a subclass of Exception can end a call without a result."""
+    """A call can end without a result, for example by an exception like SystemExit, which is not a
+    subclass of Exception."""
     cut_off = _Flight()
     cache._flights[REQUEST, ()] = cut_off
     cut_off.under_way.release()
@@ -278,8 +280,8 @@ def test_those_who_ask_for_different_things_do_not_wait_for_each_other(
 def test_those_who_ask_by_different_keys_do_not_wait_for_each_other(
     cache: CredentialsCache, sts: Sts
 ) -> None:
-    """A request with another access key makes its own call, so it gets neither the result nor the
-    error of another call."""
+    """If two requests use different access keys, each request makes its own call to STS. Neither
+    request gets the result or the error of the other request."""
     both_are_here = threading.Barrier(2, timeout=5)
 
     def fetch(request: RoleRequest) -> Credentials:

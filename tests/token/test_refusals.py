@@ -82,7 +82,8 @@ def test_every_secret_of_the_key_is_blotted_out_wherever_it_stands(field: str) -
 
 
 def test_what_is_too_short_for_a_secret_stays() -> None:
-    """Texts as short as these are part of many words, so they are not hidden."""
+    """The texts of this key are too short to be secrets. They occur inside many words, so they are
+    not hidden in messages."""
     key = AccessKey("no", "No.", "1234567")
     assert refused(message="No. 1234567 no", key=key).message == "No. 1234567 no"
 

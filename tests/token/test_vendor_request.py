@@ -1,5 +1,5 @@
-"""How we import the vendor's AssumeRoleRequest: its signatures, its versions, and the modules that
-are not loaded."""
+"""Tests how we import the vendor's AssumeRoleRequest: its signatures, its versions, and the modules
+that are not loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from token_service.token import vendor_request as assume_role
 FUNCTION = Path(__file__).parents[2] / "functions" / "sts_token"
 
 pytestmark = pytest.mark.filterwarnings(
-    # The copy of six in the SDK has no find_spec.
+    # The SDK has its own copy of the package six, which has no find_spec.
     "ignore:.*_SixMetaPathImporter.*:ImportWarning"
 )
 
@@ -54,9 +54,9 @@ def test_the_form_is_signed_as_the_protocol_says() -> None:
 
 @pytest.fixture(autouse=True)
 def _loaded() -> None:
-    """In a process that has loaded the SDK, the import returns the SDK's own class. Each test makes
-    this check, because `make mutants` only runs tests that call the changed code in their own
-    process. Most tests here start another process."""
+    """In a process that has loaded the SDK, the import returns the SDK's own class. `make
+    mutants` runs a test only if the test calls the changed code in its own process. Most tests here
+    call this code in another process, so each test also makes this check."""
     assert assume_role._import_request() is assume_role.AssumeRoleRequest
 
 
@@ -144,8 +144,8 @@ def test_both_versions_of_the_sdk_build_the_same_request(
 ) -> None:
     """The python3.10 runtime has version 3.1.0 of the SDK preinstalled, and we pin version 3.1.3.
 
-    We do not know which version of aliyun-python-sdk-core is preinstalled. Its versions before
-    2.14.0 do not run on Python 3.12.
+    We do not know which version of aliyun-python-sdk-core is preinstalled. Versions of this package
+    before 2.14.0 do not run on Python 3.12.
     """
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     wanted = [f"aliyun-python-sdk-sts=={version}", f"aliyun-python-sdk-core=={core}"]

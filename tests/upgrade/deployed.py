@@ -1,9 +1,9 @@
 """Runs a deployment of b291437 with today's code, and records its answers, its log, and its
 requests to other servers.
 
-The function runs in its own process, in a folder like a deployed package. The tests use only its
-entry points. It calls an STS, an OSS, a back end and a login server that give the same answers each
-time.
+The function runs in its own process, in a folder like a deployed package. The tests use only the
+function's entry points. The function calls four simulated servers (STS, OSS, a back end and a login
+server), which give the same answers in every run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def laid_out(folder: Path) -> Path:
 
 
 def observed(name: str, code: Path) -> dict[str, Any]:
-    """Everything that a deployment shows, as JSON: `entry_points`, `check` and `events`.
+    """Run a deployment, and return as JSON all that can be seen from outside: `entry_points`,
+    `check` and `events`.
 
     `code` is the folder that laid_out() made.
     """
@@ -108,7 +109,8 @@ class _Around:
         self._keys.moves[:] = [answer(200, self.signer.pem)]
 
     def variables(self, env: Env) -> Env:
-        """Variables that change the addresses in `env` to the addresses of our servers."""
+        """Return variables to add to `env`. They replace the addresses of services by the addresses
+        of the servers that simulate these services."""
         made = {"STS_ENDPOINT": self.sts.url, "OSS_INTERNAL_ENDPOINT": self.oss.url}
         if env.get("JWT_JWKS_URL"):
             made["JWT_JWKS_URL"] = f"{self._logins.url}/jwks.json"
@@ -128,14 +130,15 @@ class _Around:
             server.received.clear()
 
     def asked(self) -> dict[str, Any]:
-        """The requests of the function since ready(), by server. A server without a request is left
-        out."""
+        """The requests of the function since ready(), by server. A server that got no request is
+        left out."""
         asked: dict[str, list[Any]] = {
             "sts": [_role_request(request) for request in self.sts.requests],
             "oss": [_target(head) for head, _ in self.oss.received],
             "hook": [_delivery(head, body) for head, body in self.hook.received],
         }
-        # If there is one request, return it without a list, so that ids of members have no number.
+        # A single request is returned without a list. Then the ids of differences in this request
+        # contain no index of a list.
         return {
             name: found[0] if len(found) == 1 else found for name, found in asked.items() if found
         }
@@ -189,7 +192,7 @@ def _login(env: Env, user: str) -> str:
 
 
 def _ready(event: dict[str, Any], env: Env, around: _Around) -> dict[str, Any]:
-    """The event, with the login or the signature of OSS that it needs."""
+    """Return the event. Add a login or a signature of OSS if the event asks for one."""
     query, headers = dict(event.get("query", {})), dict(event.get("headers", {}))
     if event.get("query_login"):
         query["access_token"] = _login(env, event["query_login"])
@@ -204,8 +207,8 @@ def _ready(event: dict[str, Any], env: Env, around: _Around) -> dict[str, Any]:
 def _asked(
     process: subprocess.Popen[str], around: _Around, event: dict[str, Any]
 ) -> dict[str, Any]:
-    """The results of an event: the answer of each of the two handlers, the log, and the requests
-    to other servers."""
+    """Send one event to both handlers of the function. Return both answers, the log, and the
+    requests that the function sent to other servers."""
     around.ready(event)
     now = time.time()
     by_index = _call(process, {"entry": "index.handler", "event": inputs.fc_event(event)})
@@ -216,7 +219,8 @@ def _asked(
     return {
         "answer": answered,
         "wsgi": _answer(by_wsgi["answer"], now),
-        # Each request must have one log line. Otherwise the whole log counts as a difference.
+        # Each request must have one log line. If a request has no line or several lines, the list
+        # of its lines counts as one difference.
         "log": _log(normalised(lines[0], now), answered) if len(lines) == 1 else lines,
         **asked,
     }
@@ -232,7 +236,7 @@ def _answer(answer: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def _log(line: dict[str, Any], answered: dict[str, Any]) -> dict[str, Any]:
-    """A log line with placeholders in place of its times, and in place of values that are also in
+    """Return a log line in which placeholders replace the times, and the values that are also in
     the answer."""
     same = {"status": "StatusCode", "error": "ErrorCode", "reason": "ErrorMessage"}
     found = {}

@@ -33,8 +33,9 @@ def template_differences(
     parameters: Mapping[str, Mapping[str, Any]],
     accepted: Mapping[str, Iterable[Any]],
 ) -> list[Difference]:
-    """The differences between two templates: in their parameters, and in the stacks that these
-    parameters make. `accepted` has values that each parameter accepted before."""
+    """Return the differences between two templates. The function compares their parameters, and
+    the stacks that they make from the same `parameters`. For each parameter, `accepted` has values
+    that `old` accepts. If `new` refuses one of these values, this is a difference."""
     found = _parameter_differences(old["Parameters"], new["Parameters"], accepted)
     for name, given in parameters.items():
         before, after = (_made(document, given) for document in (old, new))
@@ -55,15 +56,17 @@ def accepts(parameter: Mapping[str, Any], value: Any) -> bool:
 
 
 def _short(document: Document) -> Document:
-    """The document without its two upper levels, so that ids are shorter."""
+    """Return the document with the content of its first resource at the top level. This makes the
+    ids of differences shorter."""
     (name, resource), *others = document["resources"].items()
     rest = {key: value for key, value in document.items() if key != "resources"}
     return {**rest, **resource, "resources": [name, *(other for other, _ in others)]}
 
 
 def _is_unset(difference: Difference) -> bool:
-    """Whether the difference is a new variable that is empty. The function treats an empty variable
-    as not set. The new variable is reported as another difference, of the kind `setting`."""
+    """Return True if this difference is a new variable that a deployment sets to an empty value.
+    The function treats an empty variable as not set. A second difference, of the kind `setting`,
+    reports that the variable is new."""
     is_variable = ".environmentvariables." in difference.id.lower()
     return is_variable and difference.what == 'was missing, is ""'
 

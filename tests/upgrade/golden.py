@@ -1,17 +1,19 @@
-"""Write the golden files of b291437/: the results of the checked-out code for b291437's inputs.
+"""Write the golden files in b291437/. The checked-out code makes them from the inputs there.
 
 The code of b291437 made the golden files, and they never change. If today's code gives another
-result, docs/upgrade.md has a row for it. For a new environment or event, the code of b291437 has to
-run again. The commit that added this folder still has b291437's functions/, so check it out:
+result, docs/upgrade.md has a row for it. To add an environment or an event, run the code of b291437
+again. The commit that added this folder still has b291437's functions/, so check it out:
 
     git log --diff-filter=A --format=%h -- tests/upgrade/golden.py     # names the commit
     git worktree add ../then <that commit> && cd ../then
 
-put the new input into tests/upgrade/b291437/ there, delete the golden files that it changes, run
+In ../then, put the new input into tests/upgrade/b291437/, and delete the golden files that the new
+input changes. Then run
 
     PYTHONPATH=functions/sts_token:tests/support:. python -m tests.upgrade.golden
 
-and copy the input and the golden files back. An existing golden file is not written again.
+Copy the input and the golden files back into this checkout. The program never overwrites a golden
+file that exists already.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ ENTRY_POINTS = OLD / "entry_points.json"
 ANSWERS = OLD / "answers"
 
 REFUSED = "broken"
-"""The environment that b291437 refuses, so there are no settings for it."""
+"""The commit b291437 refuses this environment, so it has no golden settings."""
 
 
 def read(path: Path) -> Any:
@@ -49,7 +51,7 @@ def main() -> int:
     _write(ENTRY_POINTS, shown["minimal"]["entry_points"])
     for name, one in shown.items():
         for event in one["events"].values():
-            # There is one golden file for both handlers, so their answers must be equal.
+            # The answers of both handlers are in one golden file, so they must be equal.
             if event.pop("wsgi") != event["answer"]:
                 raise ValueError(f"{name}: the answers of the two handlers differ")
         _write(ANSWERS / f"{name}.json", one["events"])

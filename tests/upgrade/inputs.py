@@ -36,7 +36,7 @@ REQUEST_ID = "1-6740c5a0-1b2c3d4e-5f6071829304"
 
 
 def dotenv_of(name: str) -> Env:
-    """The lines of a .env; none for the name ""."""
+    """The variables of the .env with this name. For the name "", there are no variables."""
     path = OLD / "environments" / f"{name}.env"
     return dotenv.parse(path.read_text("utf-8")) if name else {}
 
@@ -65,7 +65,7 @@ def template(folder: Path) -> dict[str, Any]:
 
 
 def stack_of(template: Mapping[str, Any], parameters: Mapping[str, Any]) -> Stack:
-    """A stack with the given parameters, without those that the template no longer has."""
+    """A stack with these parameters. Parameters that the template no longer has are left out."""
     known = {name: value for name, value in parameters.items() if name in template["Parameters"]}
     return Stack(template, **known)
 
@@ -77,7 +77,8 @@ def events(name: str) -> list[dict[str, Any]]:
 
 
 def route(event: dict[str, Any]) -> str:
-    """The route of an event for an id. If a route has several paths, ids use only one of them."""
+    """The name of an event's route in the ids of docs/upgrade.md. If a route has several paths,
+    all ids name the same path."""
     path = event["path"].rstrip("/") or "/"
     return {"/sts": "/", "/oss/callback": "/callback"}.get(path, path)
 

@@ -15,10 +15,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _NEAR_SECONDS = 8 * 86400
-"""If a time is nearer than this, it is written as seconds from now. All lifetimes in these tests
-are shorter than this limit, and fixed dates are farther away."""
+"""A time that is nearer to now than this is written as a number of seconds from now. In these
+tests, every time that depends on the present is nearer, and every fixed date is farther away."""
 _GRAIN_SECONDS = 60
-"""Lifetimes are rounded to whole minutes. A slow machine adds less than half a minute."""
+"""Lifetimes are rounded to whole minutes. A slow machine makes a lifetime longer, by less
+than half a minute."""
 
 _SIGNATURES = ("x-oss-signature", "signature")
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.000)?Z"
@@ -60,7 +61,7 @@ def _text(text: str, now: float) -> str:
     text = re.sub(_SEAL, lambda found: _seal(found, now), text)
     text = re.sub(_MOMENT, lambda found: _moment(found, now), text)
     text = re.sub(r"^\d{8}T\d{6}Z$", "<now>", text)
-    # This is the day in the credential of signature V4.
+    # Replace the day in the credential of a V4 signature.
     text = re.sub(r"/\d{8}/(?=[a-z0-9-]+/oss/)", "/<today>/", text)
     return re.sub(r"try again in \d+ s", "try again in <some> s", text)
 
@@ -80,7 +81,7 @@ def _moment(found: re.Match[str], now: float) -> str:
 
 
 def _relative(moment: int, now: float) -> str | None:
-    """A time (Unix seconds) as seconds from `now`; None if it is far away."""
+    """Return the difference of a time to `now` as text, or None if the time is far away."""
     seconds = moment - now
     if abs(seconds) > _NEAR_SECONDS:
         return None

@@ -1,13 +1,13 @@
 """Start the function as the platform does, and let it answer the calls on stdin.
 
 Run this script with `python -I -B runner.py FOLDER`, and with the function's variables as its
-environment. It knows only the names of the function's entry points. First it prints their
-signatures as a line of JSON. Then each line of stdin is a call, which it answers with a line on
-stdout: `{"answer": ..., "log": [...]}`.
+environment. It knows only the names of the function's entry points. The script first prints the
+parameters of these entry points, as a line of JSON. Then it reads a call from each line of stdin,
+and answers the call with a line on stdout: `{"answer": ..., "log": [...]}`.
 
 A call names its entry point: `index.handler` with an `event`, `wsgi.handler` with an `environ`,
-`index.initialize` or `index.check`. In an `environ`, `wsgi.input` is text. If `index.check` raises
-an error, the answer is that error.
+`index.initialize` or `index.check`. An `environ` comes as JSON, so its `wsgi.input` is text, not a
+stream. If `index.check` raises an error, the answer is that error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def entry_point(name: str) -> Any:
 
 
 def signature(function: Any) -> str:
-    """The names and defaults of a function's parameters. The platform does not use annotations."""
+    """The names and defaults of a function's parameters. Annotations are left out, because the
+    platform does not use them."""
     if function is None:
         return "missing"
     parameters = inspect.signature(function).parameters.values()

@@ -21,8 +21,8 @@ _EXPRESSION = r"\$\{([^{}]*)\}"
 
 
 def rendered(text: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """The document of an s.yaml with these variables in the environment. A resource that extends a
-    template includes its properties. `vars` and `template` are removed.
+    """Return what an s.yaml says, filled in with these environment variables. A resource that
+    extends a template gets the properties of the template. `vars` and `template` are removed.
 
     Raises ValueError for an unknown expression, and if a variable that must be set is missing.
     """
@@ -60,7 +60,8 @@ def _evaluated(value: Any, variables: Mapping[str, str], names: Mapping[str, Any
         return value
     whole = re.fullmatch(_EXPRESSION, value)
     if whole:
-        # A value that is one expression keeps its type, so a number stays a number.
+        # If the whole value is one expression, the result keeps its type. For example, a number
+        # stays a number.
         return _Evaluator(variables, names).text(whole[1])
     return re.sub(
         _EXPRESSION, lambda found: str(_Evaluator(variables, names).text(found[1])), value

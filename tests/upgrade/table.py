@@ -1,8 +1,9 @@
-"""Compares docs/upgrade.md with the differences from b291437. Each difference has a row, and each
-row has a difference.
+"""Compares the table in docs/upgrade.md with the differences between this version and 1.0.0 (commit
+b291437). Each difference has a row, and each row has a difference.
 
 The id of a difference is `<kind>:<what>`, or `<kind>:<route>:<member>` if it belongs to a route.
-In a row, `*` may replace the route. docs/upgrade.md lists the kinds.
+In docs/upgrade.md, an id with `*` in place of the route stands for every route. docs/upgrade.md
+lists the kinds.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 ROUTED = ("answer", "log", "sts", "oss", "hook")
-"""The kinds of differences that have a route in their ids."""
+"""A difference of these kinds belongs to a route. Its id names the route, as in
+`answer:/form:Object`."""
 KINDS = (*ROUTED, "setting", "s.yaml", "s.domain.yaml", "template", "entry")
 UNCHECKED = "other"
-"""The kind of differences that no test here can detect."""
+"""The kind of the differences that the tests in this folder cannot detect."""
 
 COLUMNS = ("id", "what changed", "how it shows", "what keeps the old behaviour")
 
@@ -24,7 +26,7 @@ _MISSING = object()
 
 
 class Row(NamedTuple):
-    """One row: its ids, and its line in the file."""
+    """A row of the table in docs/upgrade.md: its ids, and the number of its line in the file."""
 
     ids: tuple[str, ...]
     line: int
@@ -39,7 +41,7 @@ class Difference(NamedTuple):
 
 
 def read_rows(markdown: str) -> list[Row]:
-    """The rows of all tables with our columns. Raises ValueError for a malformed row."""
+    """The rows of all tables whose columns are COLUMNS. Raises ValueError for a malformed row."""
     rows: list[Row] = []
     in_table = False
     for number, line in enumerate(markdown.splitlines(), 1):
@@ -86,10 +88,11 @@ def problems(kinds: Sequence[str], found: Iterable[Difference], rows: Iterable[R
 
 
 def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
-    """Yield each member that differs between two JSON values. `whole` is the beginning of its id.
+    """Yield each member that differs between two JSON values. The id of each difference begins with
+    `whole`.
 
-    If two lists have the same number of objects, they are compared object by object. If two other
-    lists are not equal, that is one difference.
+    Two lists with the same number of objects are compared object by object. If two other
+    lists are not equal, they count as only one difference.
     """
     for path, what in _compared((), old, new):
         yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)
@@ -98,10 +101,11 @@ def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Differen
 def event_differences(
     route: str, where: str, old: dict[str, Any], new: dict[str, Any]
 ) -> list[Difference]:
-    """The differences in the results of one request. `new` has the answer of each handler.
+    """Return the differences between the old and the new results of one request. `new` has two
+    answers, one from each handler.
 
-    If the status or the error code differs, this is the only reported difference. Other members
-    differ only as a consequence.
+    If the status or the error code differs, only this difference is reported, because it also
+    changes the other members.
     """
     for name in ("StatusCode", "ErrorCode"):
         for handler in ("answer", "wsgi"):
@@ -162,7 +166,7 @@ def _compared(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple
 
 
 def _are_alike(old: Any, new: Any) -> bool:
-    """Whether both are lists of objects with the same length."""
+    """Whether `old` and `new` are lists of the same length that contain only objects."""
     return (
         isinstance(old, list)
         and isinstance(new, list)

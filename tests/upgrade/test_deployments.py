@@ -1,4 +1,5 @@
-"""Deployments of b291437 start with today's code, and docs/upgrade.md lists all that changes.
+"""Tests that deployments of commit b291437 also start with the current code, and that
+docs/upgrade.md lists all changes.
 
 b291437/ has the inputs of these deployments (s.yaml, .env files, a stack's parameters, requests),
 and the results of b291437's code. golden.py says how these golden files were made, and how to add
@@ -30,8 +31,8 @@ SOUND = [name for name in inputs.NAMES if name != golden.REFUSED]
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All that can be seen of each deployment. Several deployments start at once, because starting
-    is slow."""
+    """What we see of each deployment: its entry points, the result of its check, and its answers to
+    events. Several deployments start at once, because starting is slow."""
     code = deployed.laid_out(tmp_path_factory.mktemp("function") / "code")
     with ThreadPoolExecutor(max_workers=4) as pool:
         found = pool.map(lambda name: deployed.observed(name, code), inputs.NAMES)
@@ -46,8 +47,8 @@ def test_a_deployment_starts(shown: dict[str, Any], name: str) -> None:
 
 
 def settings_differences() -> list[Difference]:
-    """The differences in the settings of each deployment: once with its old files, and once with
-    the new s.yaml or template.yml."""
+    """The differences between each deployment's settings today and at b291437. The settings are
+    compared twice: with the deployment's old files, and with the new s.yaml or template.yml."""
     found: list[Difference] = []
     for name, old in golden.read(golden.SETTINGS).items():
         for folder in (OLD, ROOT):

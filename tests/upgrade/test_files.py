@@ -42,7 +42,8 @@ def test_every_difference_of_template_yml_has_a_row_and_every_row_its_difference
 
 @pytest.mark.parametrize("name", inputs.PARAMETERS)
 def test_an_old_stack_breaks_no_rule_of_the_new_template(name: str) -> None:
-    """No row in docs/upgrade.md can allow a broken rule, because the console refuses the update."""
+    """If an old stack breaks a rule of the new template, the console refuses its update. A row in
+    docs/upgrade.md cannot excuse this."""
     for folder in (OLD, ROOT):
         stack = inputs.stack_of(inputs.template(folder), inputs.PARAMETERS[name])
         assert stack.broken_rules() == []
@@ -105,7 +106,8 @@ def a_resource_is_renamed(template: Document) -> None:
     role = template["Resources"].pop("UploadRole")
     template["Resources"]["UploadsRole"] = role
     text = json.dumps(template).replace('"UploadRole"', '"UploadsRole"')
-    # The class Stack knows only the old name, so refer to another role.
+    # The class Stack does not know the new name of the role, but it knows FunctionRole. Therefore
+    # the references name FunctionRole.
     text = text.replace('["UploadsRole", "Arn"]', '["FunctionRole", "Arn"]')
     template.update(json.loads(text))
 

@@ -34,7 +34,7 @@ HEAD = """
 
 
 def table(*ids: str) -> str:
-    """docs/upgrade.md with a row for each of these first cells."""
+    """Return a page like docs/upgrade.md, whose table has one row for each of these first cells."""
     return HEAD + "".join(f"| {cell} | a | b | c |\n" for cell in ids)
 
 
@@ -42,7 +42,7 @@ def judged(kinds: list[str], found: list[Difference], *ids: str) -> list[str]:
     return problems(kinds, found, read_rows(table(*ids)))
 
 
-# Differences without rows, and rows without differences
+# Faults that the check reports: a difference that has no row, and a row that has no difference
 
 SEEN = [Difference("setting:AUTH", "minimal", 'was "jwt", is "none"')]
 
@@ -173,7 +173,7 @@ def test_every_member_that_differs_is_named(old: object, new: object, ids: set[s
     assert {found.id for found in differences("x", "", old, new)} == ids
 
 
-# Changes of b291437's results, made on purpose
+# Functions that change the results of b291437. The comparison must find each change.
 
 
 def another_default(env: dict[str, str]) -> None:
@@ -222,7 +222,8 @@ def another_http_status(event: Event) -> None:
 
 
 def another_outcome(event: Event) -> None:
-    # Only the status and the error code are reported, because all other members differ as a result.
+    # If the outcome changes, the report names only the new status and error code. All other
+    # differences result from the new outcome, so the report leaves them out.
     event["answer"] = {"http": {"status": 200}, "StatusCode": 429, "ErrorCode": "Throttling.Caller"}
     event["log"] = {}
     del event["sts"]
@@ -314,7 +315,7 @@ NOW = 1795511728.0  # 2026-11-24T09:15:28Z
             {"x-oss-credential": "KEY/<today>/cn-hangzhou/oss/aliyun_v4_request"},
         ),
         ({"x-oss-signature": "0f" * 32}, {"x-oss-signature": "<signature>"}),
-        # Only the form above is replaced, so a change of the form shows as a difference.
+        # Only a signature in hexadecimal digits is replaced. Any other text is a difference.
         ({"x-oss-signature": "abc="}, {"x-oss-signature": "abc="}),
         # The id of an upload is the same in every run, so it is not replaced.
         ({"Id": "0f" * 32}, {"Id": "0f" * 32}),
@@ -347,8 +348,8 @@ def test_of_a_seal_its_content_is_shown_and_its_end_from_now() -> None:
 
 
 def not_named(changelog: str, upgrade: str) -> list[str]:
-    """Ids of rows that the lists under the heading "Upgrade" lack or name twice, and listed ids
-    without a row."""
+    """The faults of the lists under the heading "Upgrade": ids that are missing, ids that are
+    listed twice, and ids without a row in docs/upgrade.md."""
     lists = re.findall(r"^### Upgrade\n(.*?)(?=^##|\Z)", changelog, re.MULTILINE | re.DOTALL)
     named = [one.replace("\n  ", " ") for one in re.findall("`([^`]+:[^`]+)`", "".join(lists))]
     rows = [row.ids[0] for row in read_rows(upgrade)]

@@ -1,7 +1,8 @@
-"""Reads settings with today's code. Each setting has the name of its variable.
+"""Reads settings with today's code. In the result, the name of each setting is the name of its
+environment variable.
 
 Only this module imports the function. If modules of the function move or Settings change, only this
-module has to change. The golden files and tests stay.
+module has to change. The golden files and the tests need no change.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from token_service.settings.variables import (
 from token_service.signing import limits as signing_limits
 
 _PLATFORM = {"FC_REGION"}
-"""The function reads this variable if OSS_REGION is not set. It is not listed as a setting."""
+"""The function reads this variable if OSS_REGION is not set. FC_REGION is set by the platform, so
+it is not listed as a setting."""
 
 
 class _Recorder(dict[str, str]):
@@ -50,9 +52,9 @@ class _Recorder(dict[str, str]):
 def settings_of(env: Mapping[str, str]) -> dict[str, Any]:
     """The settings that the function reads from an environment, as JSON: a value for each variable.
 
-    A variable that is not in use is None. If the function reads a variable that this module does
-    not know, its text is included, so that a new variable is detected. A wrong environment raises
-    the function's error.
+    A variable that is not in use is None. If this module does not know a variable, the result has
+    the variable and its text from the environment. Therefore the tests detect a new variable of the
+    function. A wrong environment raises the function's error.
     """
     seen = _Recorder(env)
     made = read_settings(seen)

@@ -4,16 +4,16 @@ const PART = 100 * 1024; // the smallest part that OSS accepts, in bytes
 const AsyncFunction = (async () => {}).constructor;
 
 /**
- * Run the `code` of each job. The code can use the job's `names`, OSS, and `files`, which are made from the
- * names, types and texts in the job's `files` (`file` is the first). If the code defines `upload` and
- * `client`, the job can use them:
+ * Run the `code` of each job. The code can use OSS, the job's `names`, `files` and `file`. `files` are made from
+ * the names, types and texts that the job's `files` lists, and `file` is the first of these files. If the code
+ * defines `upload` and `client`, the job can use them:
  * - `rounds`: how many times to upload the files of `again`, all at once;
  * - `parts`: how many parts to upload with the client under `prefix`, four at once.
  * `answers`: the token URL gives these answers {status, body} one after the other, and repeats the last one.
- * Status 0 means no answer. Without `answers`, the URL in `names` is called.
+ * Status 0 means no answer. Without `answers`, the code calls the token URL in `names`.
  * `record`: send nothing to OSS, and return the URLs.
- * Returns the results of the code, of each round (with the number of calls of `fetch` so far), and of the
- * parts. The function `file` makes a Buffer or a File from bytes, name and type.
+ * Returns three things: what the code returned, the result of each round (with the number of calls of `fetch` so
+ * far), and the results of the parts. The function `file` makes a Buffer or a File from bytes, name and type.
  */
 export async function useCodes(OSS, jobs, file) {
   const made = [];
@@ -72,7 +72,7 @@ const scripted = (answers, answered) => async () => {
   return new Response(body, { status });
 };
 
-/** Simulates ali-oss. It sends nothing, and puts the URLs of its requests into `urls`. */
+/** Simulates ali-oss. The client sends nothing, and puts the URLs of its requests into `urls`. */
 const recording = (OSS, urls) =>
   class extends OSS {
     constructor(options) {

@@ -1,5 +1,5 @@
-// Opens a URL in Chromium and clicks its only link. Reads a job {url, chromium} as JSON on stdin. Prints as
-// JSON the text of the page, the messages of the console, and the URL that the link led to.
+// Opens a URL in Chromium and clicks the only link of the page. Reads a job {url, chromium} as JSON on stdin.
+// Prints JSON with the text of the page, the messages of the console, and the URL that the link led to.
 
 import { json } from 'node:stream/consumers';
 

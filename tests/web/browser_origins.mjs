@@ -1,7 +1,7 @@
 // Sends requests from pages of other origins in Chromium. Reads a job {asks: [{origin, url, headers}],
-// spelled, chromium} as JSON on stdin. Prints `outcomes` and `sent`. For each of `asks`, `outcomes` has the
-// StatusCode of the JSON that the page read, or the error of fetch(). For each text of `spelled`, `sent` has
-// the origin as the browser writes it, or null if the text is not a URL.
+// spelled, chromium} as JSON on stdin. Prints `outcomes` and `sent`. `outcomes` has one entry for each request of
+// `asks`: the StatusCode of the JSON that the page read, or the error of fetch(). `sent` has one entry for each
+// text of `spelled`: the origin as the browser writes it, or null if the text is not a URL.
 
 import { json } from 'node:stream/consumers';
 

@@ -1,7 +1,8 @@
 // Opens hostile pages in Chromium, which try to read the answer of a URL on this machine. Reads a job
 // {url, chromium} as JSON on stdin. Prints as JSON what a person gets by entering the URL, and what each
-// page could read by each method. Two pages come from another port of this machine, under two names. A third
-// page has a name that points to this machine after the page has loaded (DNS rebinding).
+// page could read by each method. Two pages come from another port of this machine: one
+// from 127.0.0.1, and one from localhost. A third page comes from its own host name. When the third page has
+// loaded, it reads the URL by this host name, which then points to this machine (DNS rebinding).
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
@@ -25,7 +26,8 @@ const browser = await chromium.launch({
   args: [
     '--no-sandbox', // the user root, as in a container, has no sandbox
     `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`,
-    // Chromium asks the user before a page may call this machine. Switch that off, as other browsers do not ask.
+    // Chromium asks the user before a page may call this machine. This option turns the question off, so that
+    // Chromium behaves like other browsers, which do not ask.
     '--disable-features=LocalNetworkAccessChecks',
   ],
 });

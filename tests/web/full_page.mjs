@@ -1,4 +1,4 @@
-// Opens the page that `make run` serves in Chromium, and records all its faults: errors on the console,
+// Opens in Chromium the page that `make run` serves, and records all its faults: errors on the console,
 // violations of the security policy, what axe-core finds, and secrets that can be seen.
 
 import { createServer, request as ask } from 'node:http';
@@ -15,7 +15,8 @@ const SECRET = ['AccessKeySecret', 'SecurityToken', 'access_token', 'Signature',
 /**
  * Open `job.url` and call `use` with a Tab. The job has `chromium` (the browser's path), `device`, `locale`, `dark`
  * and `host`. If `host` is given, the page has this host name, so it is not in a secure context.
- * @returns the result of `use`, with `faults`, `secrets` (their number) and `open` (the places that show one)
+ * @returns the result of `use`, with `faults`, `secrets` (how many secrets the function's answers had) and `open`
+ * (the places where a secret can be seen)
  */
 export async function withTab(job, use) {
   const proxy = job.host && await forward(new URL(job.url));
@@ -81,7 +82,7 @@ export class Tab {
     }
   }
 
-  /** Open the page, and wait until it knows its server. */
+  /** Open the page, and wait until it is shown and all its requests have been answered. */
   async goto(url) {
     await this.page.goto(url);
     await this.ready();
@@ -137,7 +138,7 @@ export class Tab {
     })));
   }
 
-  /** The requests to the function and OSS since the page knew its server. */
+  /** The requests to the function and OSS that the page sent after it knew its server. */
   requests() {
     return this.sent.slice(this.opened).filter(({ path }) => path.startsWith('/') && !path.startsWith('/app/'));
   }
@@ -166,7 +167,7 @@ export class Tab {
   }
 }
 
-/** Wait for a condition of this script. */
+/** Wait until `holds()` returns true. */
 export async function until(holds, seconds = 60) {
   const end = Date.now() + seconds * 1000;
   while (!await holds()) {

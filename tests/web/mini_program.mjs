@@ -1,7 +1,8 @@
 // Runs the programs of docs/integrate/mini-program.md, unchanged, in Node. A stand-in for `wx` or `uni` sends real
 // requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin. `use` is the code to run
-// at the end. `lose` is the number of uploads that fail as if the network were gone. The sign-in answers with
-// `logins` one after the other, and repeats the last one. Prints the result and everything that happened as JSON.
+// at the end. `lose` is the number of uploads that fail as if the network were gone. Each request to the sign-in
+// gets the next of `logins` as the answer. After the last login, each request gets this login again. Prints the result and
+// everything that happened as JSON.
 
 import { json } from 'node:stream/consumers';
 
@@ -62,7 +63,7 @@ try {
 } catch (error) {
   outcome = { error: error.message };
 }
-// Code that returns no promise ends by itself, so wait until it has logged something.
+// If the code returns no promise, `await` cannot wait for its end. So wait until the code has logged something.
 for (let turn = 0; job.waits && !seen.logged.length && turn < 200; turn += 1) {
   await new Promise((later) => { setTimeout(later, 25); });
 }

@@ -23,9 +23,9 @@ export async function filesOf(folder) {
 }
 
 /**
- * Open `/` of `files`, and call `use` with the page. `files` has a type and a body for each path.
- * `executablePath` is the browser's path. `prepare` gets the page before anything is loaded. Each answer
- * has the `headers`. `context` has playwright's options for the page, for example a language or a device.
+ * Serve `files`, open the page `/`, and call `use` with this page. `files` has a type and a body for each path.
+ * `executablePath` is the browser's path. `prepare` is called with the page before the page loads anything.
+ * Each answer has the `headers`. `context` has playwright's options for the page, for example a language or a device.
  */
 export async function withPage(
   executablePath, files, use, prepare = () => {}, { headers = {}, ...context } = {},

@@ -1,6 +1,7 @@
 // Interrupts an upload in parts of the page that `make run` serves. Reads {url, kind: one of BREAKS, user, way,
-// files, isAskedFor, ...} as JSON on stdin (full_page.mjs has more members). Prints as JSON the parts that OSS
-// stored `before` and `after` the interruption, what the page said, and the page's faults.
+// files, isAskedFor, ...} as JSON on stdin (full_page.mjs has more members). Prints JSON with four results: the parts
+// that OSS had stored `before` the interruption, the parts that it stored `after` it, the page's messages, and the
+// page's faults.
 
 import { json } from 'node:stream/consumers';
 
@@ -12,8 +13,8 @@ const CORS = { 'access-control-allow-origin': '*', 'access-control-expose-header
 const job = await json(process.stdin);
 
 /**
- * Ways to interrupt an upload when OSS has two of its parts. Each function returns what it saw
- * before the upload continued.
+ * Ways to interrupt an upload when OSS already has two parts of the file. Each function interrupts the upload, lets it
+ * continue, and returns what the test saw before it continued.
  */
 const BREAKS = {
   async pause(tab) {
@@ -76,7 +77,7 @@ const BREAKS = {
     return { refused };
   },
 
-  /** Function Compute itself answers a few times, in its own format. */
+  /** Three requests do not reach the function: Function Compute answers them, in its own format. */
   async platform(tab) {
     let refused = 0;
     await tab.page.route(/multipart$/, (route) => {

@@ -1,7 +1,8 @@
 // Opens the page of dist/web from another server than the function, as on static hosting. It gives the page a login,
 // stops an upload in parts in the middle, and reads everything that the page keeps or shows. Reads {folder, server,
-// login, way, chromium} as JSON on stdin. Prints {sent, kept, shown, asked} as JSON: the numbers of the parts that OSS
-// answered, the browser's storage, the text of the document and its fields, and the requested URLs of the function.
+// login, way, chromium} as JSON on stdin. Prints {sent, kept, shown, asked} as JSON. `sent` has the numbers of the
+// parts that OSS answered, and `kept` is the browser's storage. `shown` is the text of the document and its fields, and
+// `asked` has the requested URLs of the function.
 
 import { json } from 'node:stream/consumers';
 

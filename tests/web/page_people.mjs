@@ -1,6 +1,6 @@
 // Two people use one page that `make run` serves. Reads {url, way, files, ...} as JSON on stdin (full_page.mjs has
-// more members). Alice uploads `files` and tries bob's folder. Then bob signs in. Prints as JSON what each of them
-// saw, and the page's faults.
+// more members). Alice uploads `files` and tries bob's folder. Then bob signs in. Prints as JSON what alice and
+// bob saw, and the page's faults.
 
 import { json } from 'node:stream/consumers';
 
@@ -32,7 +32,7 @@ const outcome = await withTab(job, async (tab, url) => {
   await tab.signIn('bob');
   await page.waitForSelector('#uploads-note:not(:empty)');
   const bob = { uploads: await tab.uploads(), scope: await text('#scope'), files: await text('#uploader') };
-  // For the page, another host name means another server, and the page cannot make logins for that server.
+  // The page treats `localhost` as another server than 127.0.0.1. The page cannot make logins for another server.
   await page.fill('#server', url.replace('127.0.0.1', 'localhost').replace('app/', ''));
   await page.click('#server-form button');
   await page.waitForSelector('#give-login:not([hidden])');

@@ -1,6 +1,7 @@
 // Tries uploads that are refused, on the page that `make run` serves. Reads {url, user, way, files, other: a
-// language, planted, ...} as JSON on stdin (full_page.mjs has more members). Prints as JSON which ways are closed,
-// the sentence of the refusal, the panel, and the page's faults. Without `files` it only checks the ways.
+// language, planted, ...} as JSON on stdin (full_page.mjs has more members). Prints JSON with four results: the ways
+// to upload that are closed, the page's sentence about the refusal, the text of the panel, and the page's faults.
+// If the job has no `files`, the program uploads nothing, and only checks which ways are closed.
 
 import { json } from 'node:stream/consumers';
 

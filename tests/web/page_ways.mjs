@@ -1,6 +1,6 @@
 // Uploads with the page that `make run` serves. Reads {url, user, way, resumable, files, object, pictures, view, ...}
 // as JSON on stdin (full_page.mjs has more members). Prints as JSON the list of stored objects, the requests, the
-// sentence of a refusal, and the page's faults.
+// sentence with which the page explains a refusal, and the page's faults.
 
 import { readFile } from 'node:fs/promises';
 import { json } from 'node:stream/consumers';

@@ -1,8 +1,8 @@
-// Runs the resumable upload of docs/resumable-uploads.md, unchanged, in a page in Chromium. It runs three times,
-// because first a reload interrupts it, and then a lost connection. Reads {code, multipartUrl, logins, file: {name,
-// type, parts, partSize, rest}, stopAfter, chromium} as JSON on stdin. `logins` has one login for each run. `stopAfter`
-// is the number of parts that OSS answers before each interruption. Prints as JSON, for each run, the result, the parts
-// that it sent, and the parts that OSS had answered.
+// Runs the resumable upload of docs/resumable-uploads.md, unchanged, in a page in Chromium. The upload runs three
+// times. A reload interrupts the first run, and a lost connection interrupts the second run. Reads {code, multipartUrl,
+// logins, file: {name, type, parts, partSize, rest}, stopAfter, chromium} as JSON on stdin. `logins` has one login for
+// each run. `stopAfter` is the number of parts that OSS answers before each interruption. Prints JSON. For each run it
+// has the result, the parts that were sent, and the parts that OSS answered.
 
 import { json } from 'node:stream/consumers';
 
@@ -12,8 +12,8 @@ const job = await json(process.stdin);
 const files = { '/': ['text/html', '<!doctype html><title>Upload</title>'] };
 
 const use = ({ code, multipartUrl, login, file: { name, type, parts, partSize, rest } }) => {
-  // Each part begins with its own number, so that a wrong order of parts is detected. The bytes after the
-  // number are the same for all parts, and the browser stores them once.
+  // Each part begins with its own number, so that a wrong order of parts is detected. All other bytes are the same in
+  // every part, so the browser has to store them only once.
   const filler = new Blob([new Uint8Array(partSize - 4)]);
   const blocks = Array.from({ length: parts }, (_, index) => {
     const number = new Uint8Array(4);

@@ -53,7 +53,7 @@ const losing = (lost) => (route) => {
 let watched;
 const use = async (page) => {
   const outcome = {};
-  // When one of these is visible, the page has read its settings: a message, the sign-in, or the file field.
+  // The page has read its settings when a message, the sign-in or the file field is visible.
   await page.waitForSelector('#said:not(:empty), #sign-in:not([hidden]), #pick:not([hidden])');
   if (job.user) {
     await page.fill('#user', job.user);

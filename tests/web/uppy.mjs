@@ -1,7 +1,7 @@
 // Runs the real @uppy/aws-s3 with the options of docs/resumable-uploads.md, unchanged, in a page in Chromium. Reads
 // {code, multipartUrl, login, files: [{name, type, size}], breakAt, chromium} as JSON on stdin. `breakAt` is the
-// number of a part whose first request gets no answer. Prints as JSON Uppy's result for each file, the parts that were
-// sent, the number of random UUIDs that the page made, and the names of the entries that it still keeps.
+// number of a part whose first request gets no answer. Prints JSON with four members: Uppy's result for each file,
+// the parts that were sent, how many random UUIDs the page made, and the names of the entries that it still keeps.
 
 import { json } from 'node:stream/consumers';
 

@@ -11,7 +11,7 @@ export class UploadError extends Error {
   code: string;
   /** The body's StatusCode, or the HTTP status; 0 if there was no answer. */
   status: number;
-  /** Whether the same request may succeed later: after no answer, 429, 503, or a 5xx of the platform. */
+  /** Whether the same request may succeed later: there was no answer, or a 429, a 503, or a 5xx of the platform. */
   retryable: boolean;
   /** The shortest time to wait in seconds, from Retry-After; 0 to 60. */
   seconds: number;
@@ -102,7 +102,7 @@ export interface Stored {
 
 export type Way = 'token' | 'signed-url' | 'form' | 'multipart';
 
-/** The request to OSS that the way 'token' signs, in the form of ali-oss's signatureUrlV4. */
+/** A request to OSS. For the way 'token', `sign` makes a signed URL for this request, like ali-oss's signatureUrlV4. */
 export interface ToSign {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   key: string;
@@ -144,8 +144,8 @@ export type UploadFile = (options: {
 
 export interface Client {
   /**
-   * Stores the state of uploads in parts. The state of an upload by Uppy stays there, under the id of Uppy's file,
-   * until you remove it.
+   * Stores the state of uploads in parts. The state of an upload by Uppy stays in this store,
+   * under the id of Uppy's file, until you remove it.
    */
   store: Store;
   /**
@@ -158,7 +158,10 @@ export interface Client {
    * or if another user signed in.
    */
   forget(): void;
-  /** Ask a route: 'signed-url', 'form', 'multipart' (by POST), 'uploads'. Throws UploadError. */
+  /**
+   * Send a request to a route of the function: 'signed-url', 'form', 'uploads', or by POST 'multipart'. Throws
+   * UploadError.
+   */
   ask(path: string, wishes?: Wishes, method?: 'GET' | 'POST'): Promise<Answer>;
   /** Get one page of the list of the caller's uploads. */
   uploads(wishes?: { limit?: number; marker?: string; details?: 0 | 1 }): Promise<Listing>;
@@ -171,7 +174,7 @@ export interface Client {
   /** Upload by a form; in a mini program `file` is a path, and `uploadFile` is wx.uploadFile. */
   postForm(file: Blob, wishes: Wishes): Promise<Stored>;
   postForm(file: string, wishes: Wishes, uploadFile: UploadFile): Promise<Stored>;
-  /** Upload in parts of 5 MiB. If it is called again with the same `id`, it sends only the missing parts. */
+  /** Upload in parts of 5 MiB. Another call with the same `id` sends only the missing parts. */
   uploadParts(file: Blob, wishes: Wishes, options?: {
     /**
      * The name under which `store` keeps the upload. Use another id for each file, caller and object. Without an

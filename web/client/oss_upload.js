@@ -86,8 +86,8 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
   };
 
   /**
-   * The functions that return a signed request to OSS, by way. Their `step` is Uppy's: {method, key, uploadId,
-   * partNumber}.
+   * Each way to upload has one function here, which returns a signed request to OSS. The function's second argument
+   * is the step that Uppy wants: {method, key, uploadId, partNumber}.
    */
   const signers = {
     async token(wishes, { method, key, uploadId, partNumber }, sign) {
@@ -109,7 +109,7 @@ export function connect({ url, login, wishes: always = {}, headers: more = {}, s
       };
       const signed = await sign(held, { method, key: object, query, headers, seconds: SIGNED_SECONDS });
       if (signed.startsWith(scopeUrl(held.Scope))) return { url: signed, headers, key: object };
-      throw new UploadError('InvalidAnswer', 0, 'sign() made a URL of another host: use the Endpoint of Scope');
+      throw new UploadError('InvalidAnswer', 0, 'sign() made a URL outside of Scope: use its Endpoint');
     },
     async 'signed-url'(wishes) {
       const { Url, Headers, Object: key } = await ask('signed-url', { method: 'PUT', ...wishes });

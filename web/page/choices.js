@@ -35,7 +35,10 @@ export function wishesOf({ meta: { object }, name, size, type }) {
 /** The owner of an upload: another server or user cannot continue it. */
 export const callerOf = (at) => `${at.settings.appServer} ${at.session.user}`;
 
-/** Mount the switch of ways and the parts that depend on it; `at` emits 'way' when another way is chosen. */
+/**
+ * Let the user choose the way to upload, and show the parts of the page that belong to this way. `at` emits 'way'
+ * when the user chooses another way.
+ */
 export function offerWays(root, at) {
   const group = root.querySelector('#way');
   const resumable = root.querySelector('#resumable');

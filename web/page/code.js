@@ -1,8 +1,8 @@
-// The code that just ran, for each way, so that users can copy it. It has a placeholder for each secret.
+// The code that just ran, for each way to upload, so that users can copy it. Placeholders replace the secrets.
 
 const quoted = (text) => `'${String(text).replace(/[\\']/g, '\\$&').replace(/\n/g, '\\n')}'`;
 
-/** JavaScript that does what the page did for one file. */
+/** JavaScript code that uploads one file in the same way as the page did. */
 function codeOf({ way, object = 'photo.jpg', resumable, type = 'image/jpeg' }, at) {
   const login = at.session.user ? `,\n  login: () => '${at.t('code.login')}'` : '';
   const name = object ? `object: ${quoted(object)}` : "name: 'auto', ext: 'jpg'";
@@ -71,7 +71,7 @@ async function copy(element) {
     await navigator.clipboard.writeText(element.textContent);
     return true;
   } catch {
-    // The page has no access to the clipboard. Use the old command, which copies the selection.
+    // The page has no access to the clipboard. The old command copies the text that is selected.
     return document.execCommand('copy');
   }
 }

@@ -27,7 +27,7 @@ export function mount(root, at) {
     more.hidden = true;
     say({});
   };
-  /** Say why something is not shown. `notes` has texts by topic, and each replaces the older text of its topic. */
+  /** Say why something is not shown. `notes` maps a topic to its new text, which replaces the topic's older text. */
   const say = (notes) => {
     Object.assign(view.notes, notes);
     const sentences = Object.values(view.notes).filter(Boolean);
@@ -79,14 +79,14 @@ export function mount(root, at) {
   begin();
 }
 
-/** The result of an upload's callback: {text} if it failed, {answer} if not; undefined without a callback. */
+/** The result of an upload's callback: {text} if it failed, {answer} if it succeeded, undefined if there was none. */
 function toldOf(at, status, answer = '') {
   if (status === CALLBACK_FAILED) {
     const message = elementOf(answer, 'Message');
     const { text, todo } = sentence(at, { code: 'CallbackFailed', message, status });
     return { text: `${at.t('gallery.notTold')} ${text} ${todo}` };
   }
-  // JSON is the callback's answer, because OSS's own answers are XML or empty.
+  // An answer in JSON is from the callback, because OSS's own answers are XML or empty.
   return answer.trim().startsWith('{') ? { answer: answer.trim() } : undefined;
 }
 
@@ -111,7 +111,7 @@ function itemOf(at, { key, size: bytes, time, told }, view) {
   return item;
 }
 
-/** The extension of a name, shown for files without a picture. */
+/** The extension of a file name. If a file has no thumbnail, the page shows the extension. */
 const endingOf = (key) => key.match(/\.([A-Za-z0-9]{1,5})$/)?.[1].toUpperCase() ?? '—';
 
 /** Fetch thumbnails when they become visible, a few at a time; stop when reading is not allowed. */

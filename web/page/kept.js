@@ -2,7 +2,7 @@
 
 const UPLOADS = 'oss-upload of ';
 
-/** The text kept under a name; null if there is none. */
+/** Return the text that is stored under a name, or null if there is none. */
 export function get(name) {
   try {
     return localStorage.getItem(name);
@@ -11,7 +11,7 @@ export function get(name) {
   }
 }
 
-/** Keep a text, if the browser can; null removes it. */
+/** Store a text under a name, if the browser allows it. If `text` is null, remove the stored text. */
 export function set(name, text) {
   try {
     if (text === null) localStorage.removeItem(name);

@@ -81,7 +81,8 @@ function makeAt(config, kept, language, words) {
       at.emit('changed');
     },
   };
-  // A random id that tags the page's requests for the panel. Each signed-in user gets a new id.
+  // A random id, which the page sends with its requests. Under this id the sandbox notes the result of each request,
+  // and the panel shows these notes. Each signed-in user gets a new id.
   const tag = () => (config.refusals ? { 'X-Sandbox-Session': hex(16) } : {});
   at.headers = tag();
   at.session = makeSession(at);

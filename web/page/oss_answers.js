@@ -11,7 +11,7 @@ export function answerOf(key = '') {
   return key ? Array.from(answers).find(([path]) => path.endsWith(`/${key}`))?.[1] : undefined;
 }
 
-/** From now on, keep each answer of OSS, and emit it as 'request'. */
+/** From now on, keep each answer of OSS, and tell the listeners of `at` about it by the event 'request'. */
 export function watchOss(at) {
   window.XMLHttpRequest = class extends XMLHttpRequest {
     open(method, url, ...more) {

@@ -7,12 +7,13 @@ import { tryFolderOf } from './ways.js';
 const EARLY_MS = 60_000;
 
 /**
- * Make `at.session`, which has the `user`, and `logins()` for a client. A login belongs to one user and one server,
- * and is never sent to another server. A client of the previous user never gets the next user's login.
+ * Make `at.session`. Its `user` is the signed-in user. Its `logins()` returns a function that gives a client this
+ * user's login. A login belongs to one user and one server, and is never sent to another server. A client of the
+ * previous user never gets the next user's login.
  */
 export function makeSession(at) {
-  // The current user: {server, login, user, until, given}. `until` is a time by this device's clock. A client
-  // that waits for a new login gets it by `given`.
+  // The current user: {server, login, user, until, given}. `until` is a time by this device's
+  // clock. `given` is a function that passes the new login to the client that waits for it.
   let held = filled({}, '', '');
   const begin = (login, user) => {
     held.given?.('');
@@ -31,7 +32,7 @@ export function makeSession(at) {
     },
     /**
      * Returns the function that gives a client the current user's login, or '' if nobody is signed in. An expired
-     * or refused login is renewed. For this, the client may have to wait for the user.
+     * or refused login is renewed. The client may have to wait until the user signs in again.
      */
     logins() {
       const mine = current();
@@ -54,7 +55,8 @@ export function makeSession(at) {
         filled(held, text, user).given = undefined;
         return given(text);
       }
-      // This may be another user, so the waiting uploads of the previous user do not get this login.
+      // The new login may belong to another user. In this case, uploads of the previous user that
+      // wait for a login must not get the new login.
       begin(text, userOf(text));
       return at.change();
     },

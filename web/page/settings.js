@@ -1,4 +1,5 @@
-// The server, its bucket and folder, and the user's choices. The browser keeps these, but no secrets.
+// The server, its bucket and folder, and the user's choices. The browser stores these settings, but
+// no secrets.
 
 import * as kept from './kept.js';
 import { sentence } from './sentences.js';
@@ -31,7 +32,7 @@ function address(text) {
   return url.href;
 }
 
-/** Mount the card; then ask the server which ways are open. */
+/** Put the card of the settings into the page, and then ask the server which ways to upload are open. */
 export function mount(root, at) {
   const input = root.querySelector('#server');
   const fault = root.querySelector('#server-fault');
@@ -67,7 +68,7 @@ export function mount(root, at) {
     return needsLogin || showScope(root, at, client);
   });
   at.on('online', () => {
-    // If the page was opened without a network, it asks the server now.
+    // A page that was opened without a network could not ask the server, so it asks now.
     if (at.settings.appServer && !Object.keys(at.ways).length) at.change();
   });
   const server = at.config.appServer || at.settings.server;

@@ -1,5 +1,6 @@
-// Reads stored objects as the caller, by a signed URL of the function. If that way is closed, it uses the
-// token. No signed URL stays in the document, because pictures are fetched, and shown from memory.
+// Reads stored objects as the caller, by a signed URL of the function. If the function signs no
+// URLs, the token is used. The page fetches a picture by its signed URL and then shows it from memory, so no
+// signed URL stays in the document.
 
 import { sign } from './ways.js';
 import { elementOf } from './xml.js';
@@ -12,7 +13,7 @@ const DISPOSITION = 'response-content-disposition';
 /** Whether OSS can make a picture of an object with this name. */
 export const isPicture = (key) => PICTURE.test(key);
 
-/** Whether an error means that the policy in use does not allow reading. */
+/** Whether an error means that the user's policy does not allow the user to read objects. */
 export const isUnreadable = ({ code }) => code === 'NotAllowed' || code === 'AccessDenied';
 
 /**

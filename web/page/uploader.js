@@ -1,4 +1,4 @@
-// Uppy, the four ways behind it, and the user's choices before an upload.
+// Uppy, its four ways to upload, and the user's choices before an upload.
 
 import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
@@ -18,15 +18,15 @@ const MIB = 1024 * 1024;
  * again.
  */
 const KEPT = { maxFileSize: 100 * MIB, maxTotalSize: 500 * MIB };
-/** The size of each part; the last part may be smaller. /multipart signs this size, and OSS accepts it. */
+/** The size of each part except the last, which may be smaller. /multipart signs URLs for parts of this size. */
 const PART = 5 * MIB;
 /** Codes of OSS after which the next try gets a new token or URL. */
 const ENDED = ['SecurityTokenExpired', 'InvalidAccessKeyId', 'InvalidSecurityToken', 'RequestExpired'];
-/** Codes of OSS and the function for an upload in parts that no longer exists; the next try begins anew. */
+/** OSS and the function send these codes if an upload in parts no longer exists. The next try begins anew. */
 const GONE = ['NoSuchUpload', 'UploadRefused'];
 const SILENT = { debug() {}, warn() {}, error() {} }; // the page shows the errors
 
-/** Uppy with readable errors. It recognizes a file chosen again, and an upload where only the callback failed. */
+/** Uppy with readable errors. It recognizes a file that is chosen again, and an upload whose callback failed. */
 class PageUppy extends Uppy {
   /** A large file is not kept over a reload. When the user chooses it again, it is recognized by name and size. */
   addFiles(files) {
@@ -41,7 +41,7 @@ class PageUppy extends Uppy {
 
   emit(event, ...args) {
     if (event !== 'upload-error') return super.emit(event, ...args);
-    // Call onFailure() first. It may start the upload again, and it makes the error's message readable.
+    // Call onFailure() first: onFailure() makes the error's message readable, and may start the upload again.
     const { isAgain, success } = this.opts.onFailure(...args);
     if (success) super.emit('upload-success', args[0], success);
     else if (!isAgain) super.emit(event, ...args);
@@ -81,8 +81,8 @@ export function mount(root, at) {
     locale: { strings: { dropHint: at.t('upload.drop') } },
   });
   uppy.use(AwsS3, {
-    // With a token, a file can be sent simply or in parts. A file of one part is sent simply, because an upload
-    // in parts would need three requests.
+    // With a token, a file can be sent in one request or in parts. A file that fits into one part is sent in one
+    // request, because an upload in parts would need three requests.
     shouldUseMultipart: ({ meta: { way, resumable }, size }) =>
       way === 'multipart' || way === 'token' && resumable && size > PART,
     getChunkSize: () => PART,
@@ -109,8 +109,8 @@ export function mount(root, at) {
   const failed = ({ id, name }, error) => {
     const { key, uploadId } = uppy.getFile(id)?.s3Multipart ?? {};
     const { code, status, message } = nameOf(error);
-    // If OSS has completed the upload, the object is stored. Uppy failed only because the callback's answer is
-    // not OSS's XML.
+    // If OSS has completed the upload, the object is stored. Uppy reports an error only because it expects OSS's XML,
+    // but got the answer of the callback.
     const answer = answerOf(key);
     if (uploadId && answer?.completed === uploadId) {
       return { success: { status: answer.status, body: { key } } };
@@ -129,7 +129,8 @@ export function mount(root, at) {
     return {};
   };
 
-  // A file's way and name are decided when its upload begins, and do not change later.
+  // When the upload of a file begins, the page decides how to upload it and what the object's name is. Both do not
+  // change later.
   uppy.on('upload', (_, files) => {
     for (const file of files) {
       const others = uppy.getFiles().filter(({ id }) => id !== file.id).map(({ meta }) => meta.object);
@@ -152,7 +153,7 @@ export function mount(root, at) {
   uppy.on('restored', () => root.classList.toggle('has-files', uppy.getFiles().length > 0));
 
   // Files and uploads of one user are never uploaded for another user, and never shown to another user.
-  let isKnown = false; // whether the user is known: only after the server was asked and the user has signed in
+  let isKnown = false; // whether the user is known: only after the server was asked, and if no login is missing
   const keepOwn = () => {
     const caller = callerOf(at);
     for (const { id, meta } of uppy.getFiles()) {
@@ -172,7 +173,8 @@ export function mount(root, at) {
     isKnown = !at.session.needed;
     keepOwnOfKnown();
   });
-  // Remove files that are uploaded, so that the user can choose the same file again for the new way.
+  // Remove files that have been uploaded, so that the user can upload the same files again in the
+  // new way.
   at.on('way', () => {
     for (const { id, progress } of uppy.getFiles()) if (progress.uploadComplete) uppy.removeFile(id);
   });
@@ -221,14 +223,14 @@ function nameOf({ code, status = 0, message, body = '' }) {
   return { code: named, status, message: ossMessage ?? message };
 }
 
-/** Keep files and their progress over a reload. The user can add files only after the kept files are restored. */
+/** Keep files and their progress across reloads. The user can add files only after the kept files are restored. */
 async function remember(uppy) {
   const dashboard = uppy.getPlugin('Dashboard');
   try {
     const { default: GoldenRetriever } = await import('@uppy/golden-retriever');
     uppy.use(GoldenRetriever, { indexedDB: KEPT });
   } catch {
-    // The plugin did not load, or there is no storage. Uploads work, but a reload loses them.
+    // The plugin did not load, or the browser has no storage. Uploads work, but a reload of the page loses them.
   }
   dashboard.setOptions({ disabled: false });
 }

@@ -34,8 +34,8 @@ export function open(at, entry, opener) {
 
   const isChanged = () => Boolean(width.value || quality.value || mark.value.trim());
   /**
-   * What OSS does to the picture that is shown. If the user changed an option, the download uses it too. There is
-   * always a width, because a stored picture may be very large.
+   * Return the value of x-oss-process for the picture that is shown. If the user changed an option, the download
+   * uses this value too. The value always limits the width, because a stored picture may be very large.
    */
   const processOf = () => [
     'image/auto-orient,1',
@@ -108,7 +108,7 @@ function select(id, first, choices) {
   return made('select', { id }, ...options);
 }
 
-/** The longest beginning of a text that OSS accepts. It has only whole characters. */
+/** The longest beginning of the text that OSS accepts. No character is cut. */
 function fitting(text) {
   let kept = '';
   for (const one of text) {

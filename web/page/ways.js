@@ -5,8 +5,8 @@ import { elementOf } from './xml.js';
 export const WAYS = ['token', 'signed-url', 'form', 'multipart'];
 
 /**
- * For each way, a wish that is refused before the function signs anything or calls STS. A closed way gives
- * another answer.
+ * For each way to upload, a wrong wish. If the way is open, the function refuses this wish before it signs
+ * anything or calls STS. If the way is closed, the function answers with another error.
  */
 const PROBES = {
   token: ['', { duration: 'x' }, 'GET'],
@@ -19,13 +19,13 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
 
 /**
  * Ask once which ways are open.
- * @returns {Promise<{ways: Object<string, 'open' | 'closed'>, needsLogin: boolean, fault?: Error}>} `fault`
- *   says why no way is known: there is no server, or it does not accept this caller.
+ * @returns {Promise<{ways: Object<string, 'open' | 'closed'>, needsLogin: boolean, fault?: Error}>} If it is not
+ *   known which ways are open, `fault` says why: no server answered, or the server does not accept this caller.
  */
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
   const first = await ask(WAYS[0]);
-  // Without a server, the other requests would fail too.
+  // If no server answered the first request, the other requests would fail too.
   if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first };
   const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
@@ -38,14 +38,15 @@ export async function probe(client) {
   };
 }
 
-/** For each way, wishes that get an answer with a Scope, without a call to STS. The page never uploads with them. */
+/** For each way to upload, the wishes of a test request. The function answers this request with a Scope, and calls no
+ * STS. The page reads only the Scope, and never uploads with this answer. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},
   multipart: { name: 'auto', size: 1 },
 };
 
-/** Return an answer with bucket, region and more: a token or, if the way 'token' is closed, another way's answer. */
+/** Return an answer that names the bucket and its region: a token or, if 'token' is closed, another way's answer. */
 export async function askScope(client, ways) {
   if (ways.token === 'open') return client.token();
   const way = Object.keys(SCOPES).find((one) => ways[one] === 'open');
@@ -54,7 +55,7 @@ export async function askScope(client, ways) {
 
 let loading; // ali-oss, which is loaded once
 
-/** For the client's way 'token': a URL of OSS that ali-oss signs with the token (V4). */
+/** Return a URL of OSS that ali-oss signs with the token (V4). The way 'token' needs this URL. */
 export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope },
   { method, key, query, headers, seconds }) {
   const { default: OSS } = await (loading ??= import('ali-oss'));
@@ -74,7 +75,8 @@ export async function sign({ AccessKeyId, AccessKeySecret, SecurityToken, Scope 
   return oss.signatureUrlV4(method, seconds, { headers, queries: query }, key);
 }
 
-/** Try to upload into another user's folder with the caller's own token. OSS refuses this, and the page shows it. */
+/** Try to upload into another user's folder with the caller's own token. OSS refuses the upload, and the page shows
+ * the refusal. */
 export async function tryFolderOf(at, user) {
   try {
     const token = await at.client().token();

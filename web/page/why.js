@@ -22,7 +22,7 @@ export function mount(root, at) {
 
   const show = async () => {
     const requests = await told(at);
-    // The sandbox answers only a browser on its own machine.
+    // The sandbox shows requests only to a browser that runs on the same machine as the sandbox.
     panel.hidden = !requests;
     const lines = (requests ?? []).slice(-LINES).reverse();
     none.hidden = lines.length > 0;

@@ -1,4 +1,4 @@
-// Makes readable texts of the names and sizes of files. Both pages use this module.
+// Makes the names and sizes of files readable. Both pages use this module.
 
 // Characters that change the direction of text, have no width, or end a line. Joiners are not
 // replaced, because emoji and some scripts need them.

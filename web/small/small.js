@@ -57,7 +57,7 @@ const TEXTS = {
 const language = navigator.languages.find((one) => /^(en|zh)\b/i.test(one))?.slice(0, 2).toLowerCase() ?? 'en';
 const texts = TEXTS[language];
 const element = (id) => document.getElementById(id);
-/** Announce a sentence. If `isSeen` is true, the list already shows it, so only screen readers get the sentence. */
+/** Announce a sentence. If `isSeen` is true, the list already shows the sentence, so only screen readers get it. */
 const say = (text, isSeen = false) => {
   element('said').textContent = text;
   element('said').classList.toggle('heard', isSeen);

@@ -67,7 +67,7 @@ class App(Instance):
             method = request.method
             record.request_id = request.request_id
             route = _find(request.path)
-            # Imported here because apps send no Origin, and need no CORS.
+            # The import is here because apps send no Origin, and need no CORS.
             if self.env.get(ALLOWED_ORIGINS.name) or method == "OPTIONS":
                 from token_service.http import cors
 
@@ -85,7 +85,7 @@ class App(Instance):
         record.write()
         self._answers = answers = self._answers + 1
         if answers == 2:
-            # The check waits for the second answer, because it would make a cold start longer.
+            # This check is not made at the first answer, because it would make a cold start longer.
             from token_service import misspelt
 
             misspelt.warn(self.env)
@@ -110,7 +110,7 @@ class App(Instance):
 
 
 def _find(path: str) -> Route | None:
-    """Find the route of a path. A path that ends with /callback always belongs to OSS, since a
-    gateway may put a prefix before it. OSS would treat an HTTP 200 of another route as success."""
+    """Find the route of a path. Every path that ends with /callback is OSS's callback, because a
+    gateway may add a prefix. OSS would read another route's HTTP 200 as a success."""
     path = path.rstrip("/") or "/"
     return CALLBACK if path.endswith(CALLBACK.path) else _BY_PATH.get(path)

@@ -35,7 +35,7 @@ class InvalidEvent(ServiceError):
 
 
 class Misconfiguration(ServiceError):
-    """Raised when an environment variable is missing or wrong. The message says what is valid."""
+    """Raised if a variable is missing or wrong. The message names it and says what is valid."""
 
     code = "Misconfiguration"
 
@@ -45,6 +45,6 @@ class Misconfiguration(ServiceError):
 
 
 class PolicyError(ServiceError):
-    """Raised when a policy template and a grant make a policy that STS would refuse."""
+    """Raised when a policy template and a grant do not make a valid policy."""
 
     code = "InvalidPolicy"

@@ -20,8 +20,8 @@ _SOUND = {
     "FC_REGION": "cn-hangzhou",
     v.CALLBACK_URL.name: "https://sound.example/callback",
 }
-"""Valid values that replace missing or wrong variables, so that all others can be read. For a
-secret or a key, any 32 characters are valid."""
+"""Valid values for variables that are missing or wrong. With these values, all other variables can
+be read. For a secret or a key, any 32 characters are valid."""
 
 
 class _Collector(Reader):
@@ -46,8 +46,8 @@ class _Collector(Reader):
             return other
 
     def fault(self, variable: Variable, message: str) -> None:
-        # A fault of an endpoint is not kept if a value of _SOUND is in use, because the endpoint
-        # may have been compared with that value.
+        # If a variable was replaced by a value of _SOUND, an endpoint may have been compared with
+        # the value of _SOUND. The fault of the endpoint may then be false, so it is not kept.
         if "ENDPOINT" not in variable.name or self.found.keys().isdisjoint(_SOUND):
             self.found.setdefault(variable.name, Misconfiguration(variable.name, message))
 

@@ -1,4 +1,4 @@
-"""Imports packages without unused modules, because these would take half of a cold start."""
+"""Imports packages without their unused modules, which would take half of a cold start."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import ModuleType
 
 @contextmanager
 def stand_ins(members: Mapping[str, Mapping[str, object] | None]) -> Iterator[None]:
-    """Put stand-ins with these names and members in place during an import. A name with None
-    cannot be imported. Modules that are loaded already stay. Stand-ins are removed afterwards."""
+    """Put stand-ins with these names and members in place during an import. Importing a name with
+    None fails. Modules already loaded are not replaced. Stand-ins are removed afterwards."""
     placed: dict[str, ModuleType | None] = {}
     for name, content in members.items():
         if name not in sys.modules:

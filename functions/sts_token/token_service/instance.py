@@ -41,17 +41,17 @@ class _Parts(NamedTuple):
 
 class Instance:
     """An instance of the function, made from one environment, `env`. Thread-safe. Each use of a
-    wrong variable raises Misconfiguration, until the variable is right."""
+    wrong variable raises Misconfiguration; a use after its correction succeeds."""
 
-    # The variables of the key that came with this request. If this is empty, the key is in `env`.
+    # The variables of the key that came with this request. If there are none, the key is in `env`.
     given_key: Mapping[str, str] = NONE
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
-        # Reentrant, because making one object may need another object.
+        # The lock is reentrant, because making one object may need another object.
         self._lock = threading.RLock()
         self._made: dict[Callable[[Instance], object], object] = {}
-        # Seconds that the first request has waited for warm() already.
+        # The seconds that the first request has already waited for warm().
         self._waited = 0.0
 
     def get(self, make: Callable[[Instance], T]) -> T:
@@ -86,7 +86,7 @@ class Instance:
             self._waited = time.monotonic() - began
 
     def close(self) -> None:
-        """Close the kept connections. Programs with several instances in a process need this."""
+        """Close the kept connections. A process that makes several instances must call this."""
         for made in (*self._made.values(), *self._made.get(_parts, ())):  # type: ignore[misc]
             if hasattr(made, "close"):
                 made.close()
@@ -97,11 +97,11 @@ class Instance:
         return time.monotonic() + seconds - waited
 
     def access_key(self) -> AccessKey:
-        """Read the function's own credentials again, as the platform may change them any time."""
+        """Read the function's credentials again, as the platform may change them at any time."""
         return read_access_key(Reader(self.given_key or self.env))
 
     def caller(self, request: Request, record: Record) -> Caller:
-        """Identify the caller, note the caller in the record, and apply the operator's brakes."""
+        """Identify and note the caller, and check DENIED_CALLERS and LOGINS_NOT_BEFORE."""
         parts = self.get(_parts)
         caller = parts.identify.caller(request)
         record.caller = caller.segment or caller.session_name
@@ -144,7 +144,7 @@ def _parts(at: Instance) -> _Parts:
         from token_service import warnings
 
         warnings.write(settings, policies, at.env)
-    # Callers without names count as one caller. That caller may fill the whole cache.
+    # Callers without names count as one caller, who may fill the whole cache.
     share = MAX_OF_ONE_CALLER if settings.auth.names_callers else MAX_ENTRIES
     per_minute = settings.caller_tokens_per_minute
     return _Parts(

@@ -9,7 +9,7 @@ from token_service.request_log import log
 from token_service.settings.variables import VARIABLES
 
 _LIKENESS = 0.9
-"""A ratio of difflib: about one letter in ten may differ."""
+"""The least similarity to a known name (a ratio of difflib). About 1 letter in 10 may differ."""
 
 
 def find(names: Iterable[str], more: Iterable[str] = ()) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_KEYS = 100
 """The maximum number of keys on a page. OSS itself would allow 1,000."""
 MAX_PAGE_BYTES = 512 * 1024
-"""Enough for 100 objects with keys of 1,023 bytes (3,069 if URL-encoded) and other fields."""
+"""A page with 100 keys of 1,023 bytes (3,069 if URL-encoded) is smaller than this limit."""
 MAX_SIZE = 48_800_000_000_000
 """In bytes. OSS's largest object has 48.8 TB (vendor documentation)."""
 
@@ -180,7 +180,7 @@ def _page(body: bytes, prefix: str, limit: int) -> Page:
     objects = []
     for found in root.findall("Contents"):
         key = unquote(_text(found, "Key"), errors="replace")
-        # Checked here as well, because callers must not see keys outside their prefix.
+        # We check the prefix too, because callers must not see keys outside their prefix.
         if not key.startswith(prefix):
             raise OssInvalidAnswer("OSS's listing has a key outside the prefix")
         objects.append(

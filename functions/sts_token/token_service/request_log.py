@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from token_service.encoding import compact
 
 log = logging.getLogger("sts_token")
-# logging would spend 4 us per line on file, process and thread. A cached token takes 60 us.
+# Each line copies this record. A new record takes 4 us; a request for a cached token takes 60 us.
 _MADE = log.makeRecord(log.name, logging.INFO, __file__, 0, "", (), None).__dict__
 
 
@@ -25,7 +25,7 @@ class Record:
         self._began = time.perf_counter()
 
     def write(self) -> None:
-        """Log what is known, without empty members. Milliseconds have one decimal."""
+        """Log one line for this request, without empty members. Milliseconds have one decimal."""
         line = {
             "requestId": self.request_id,
             "route": self.route,

@@ -15,14 +15,14 @@ from token_service.settings.variables import ALLOWED_ORIGINS
 
 UNBOUND = (
     "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens. For tokens, OVERWRITE=no needs "
-    "a rule in the bucket. A signed PUT may have any size. Leave token out of ENABLED_ROUTES"
+    "a rule in the bucket. A signed PUT may have any size. So leave token out of ENABLED_ROUTES"
 )
 LISTED = "POLICY_FILE allows listing, so anyone who knows the URL sees everybody's uploads"
-APPS = "ALLOWED_ORIGINS has an app's scheme. Any app can use it, so it does not identify an app"
+APPS = "ALLOWED_ORIGINS has an app's scheme. Any app can use this scheme, so it identifies no app"
 
 
 def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[str]:
-    """Return the warnings, one sentence each. Strangers can read them, so they hold no value."""
+    """Return the warnings. Anyone can read the warnings, so they never quote a variable's value."""
     found = []
     if not settings.auth.names_callers:
         found.append(
@@ -45,8 +45,8 @@ def of(settings: Settings, policies: Policies, env: Mapping[str, str]) -> list[s
 
 
 def is_listed(settings: Settings, policies: Policies, with_details: bool = False) -> bool:
-    """Whether the default policy lets an anonymous caller list the shared folder and
-    (`with_details`) read it. False for a policy that this code does not understand."""
+    """Whether the default policy lets an anonymous caller list the shared folder, and also read it
+    if `with_details` is true. False for a policy that this code does not understand."""
     grant = grants.decide(ANONYMOUS, {}, settings)
     account, names = settings.role_arn.split(":")[3], f"{grant.prefix}*"
     try:

@@ -4,11 +4,12 @@
 //
 // It has these features of the real component:
 // - The contract with the CLI: commands, getSchema and inputs.
-// - A schema of the properties that we use, written after the component's public interface. The
-//   schema is stricter: it refuses unknown properties, and requires those that we always set.
-// - `local`, but without Docker. The values of the environment pass through a shell.
-// - The deploy as it was seen in fc3 0.1.22. The component compares, shows the differences with
-//   their values, asks, and prints all variables.
+// - A schema of the properties that we use. The schema follows the component's public interface,
+//   but is stricter: it refuses unknown properties, and requires those that we always set.
+// - `local`, but without Docker. A shell sets the environment variables, and may change
+//   their values.
+// - The deploy as it was seen in fc3 0.1.22. The component compares the function with s.yaml, shows
+//   the differences with their values, asks whether to deploy, and prints all variables.
 'use strict';
 
 const { spawn } = require('child_process');
@@ -48,7 +49,7 @@ class Cloud {
     if (fs.existsSync(CLOUD)) Object.assign(this, JSON.parse(fs.readFileSync(CLOUD, 'utf8')));
   }
 
-  // Returns the function, its trigger or its cap, as the real component reads them from the cloud.
+  // Returns one part as the real component reads it from the cloud: the function, its trigger or its instance limit.
   read(name) {
     const { logConfig, ...rest } = this.parts[name];
     return logConfig?.project ? { logConfig, ...rest } : rest;
@@ -102,7 +103,7 @@ exports.default = class StandIn {
     }
     fs.statSync(path.resolve(path.dirname(inputs.yaml.path), props.code));
     for (const [name, value] of agreedTo) {
-      // The component creates the domain before it sets the cap.
+      // The component creates the domain before it sets the limit on instances (concurrency).
       if (name === 'concurrency' && props.customDomain) {
         const { certificate, privateKey } = props.customDomain.certConfig;
         for (const file of [certificate, privateKey]) fs.statSync(file);

@@ -36,9 +36,9 @@ BODY = "&".join(
         f"seal={_SEAL}",
     )
 )
-"""The body that OSS fills in and signs. It is URL-encoded, because OSS then encodes each value, and
-a file name cannot add fields. How OSS escapes JSON is not verified on the real OSS (assumption 17).
-A client with a token can change this body, so the function asks OSS itself for the content type."""
+"""The body that OSS fills in and signs. It is URL-encoded: OSS then encodes each value, so a file
+name cannot add fields. It is not verified how OSS escapes JSON (assumption 17). A client
+with a token can change this body, so the function asks OSS itself for the content type."""
 
 
 # Percent-encoding is not allowed, so that decoding does not change the text that OSS signs.
@@ -46,7 +46,7 @@ _CALLBACK_PATH = "(?:/[A-Za-z0-9._~-]{1,50}){0,4}/callback"
 
 
 class CallbackSettings(NamedTuple):
-    """Where OSS calls back after an upload, and the webhook that is called then. CALLBACK_SECRET
+    """The URL that OSS calls after an upload, and the webhook that we call then. CALLBACK_SECRET
     (for seals) and UPLOAD_HOOK_SECRET (for the webhook's signatures) are read at each use."""
 
     url: Url
@@ -87,7 +87,7 @@ def public_key_url(value: str) -> Url:
 
 
 class CallbackParameters(NamedTuple):
-    """The callback of one grant, and its one variable (the seal), both in base64 as OSS expects."""
+    """The callback of a grant with its only variable, the seal. OSS expects both in base64."""
 
     callback: str
     variables: str
@@ -105,8 +105,8 @@ class CallbackParameters(NamedTuple):
         return {"callback": self.callback, "callback-var": self.variables}
 
     def form_fields(self) -> dict[str, str]:
-        """Return the one field of a form, with the seal written into it. A variable for the seal
-        would be a second field, but front ends of the vendor's samples send only this field."""
+        """Return the one field of a form, with the seal written into it. If the seal were a
+        variable, it would need another field, which the vendor's sample front ends do not send."""
         return {"callback": _callback(self.settings, self.body.replace(_SEAL, self.sealed))}
 
 
@@ -139,7 +139,7 @@ def callback_parameters(
 
 
 def _issued(grant: Grant) -> int | None:
-    """Return when the login was made, for the case that LOGINS_NOT_BEFORE is set later."""
+    """Return the time of the login, for the seal. LOGINS_NOT_BEFORE may be set later."""
     if grant.login is None or grant.login.issued is None:
         return None
     return max(0, int(grant.login.issued))

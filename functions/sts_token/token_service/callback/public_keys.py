@@ -2,8 +2,8 @@
 
 OSS names the URL of its key in each callback. This URL cannot be trusted before the signature is
 verified, so keys are fetched only from the vendor's one host, by https. A copy of the vendor's key
-is bundled and tried first. If no known key fits, the URL is fetched, at most once a minute (every 5
-s if it has given no keys). All fetches are at least 5 s apart. A failed fetch changes nothing.
+is bundled and tried first. If no known key fits, the URL is fetched, at most once a minute (every
+5 s if the URL gave no keys). All fetches are at least 5 s apart. A failed fetch changes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PATH = r"/[A-Za-z0-9._/-]{1,200}"
 
 class _Fetched(NamedTuple):
     keys: tuple[PublicKey, ...]
-    # Unix seconds of the last try.
+    # Unix seconds of the last try to fetch the keys.
     tried: float
 
 
@@ -56,12 +56,12 @@ class OssKeys:
         self._bundled = () if own_url else read_pem(BUNDLED)
         self._lock, self._fetching = threading.Lock(), threading.Lock()
         self._fetched: OrderedDict[Url, _Fetched] = OrderedDict()
-        # The last fetch of any URL. It limits all URLs together, as a client can name many URLs.
+        # The last fetch from any URL. So a client that names many URLs does not cause many fetches.
         self._tried = 0.0
 
     def verify(self, key_url: str, signature: bytes, texts: tuple[bytes, ...], end: float) -> None:
-        """Accept a signature that a key of `key_url` (as OSS sent it) made for one of the texts. If
-        a fetch is needed, it ends before `end`, a time.monotonic() value. Raises
+        """Accept a signature if a key of `key_url` made it for one of the texts. `key_url` is as
+        OSS sent it. If a fetch is needed, it ends before `end`, a time.monotonic() value. Raises
         CallbackRefused."""
         url = self._accepted(key_url)
         if _any_verifies((*self._known(url), *self._bundled), signature, texts):
@@ -80,12 +80,12 @@ class OssKeys:
         raise CallbackRefused("the signature does not match")
 
     def _accepted(self, key_url: str) -> Url:
-        """Return the URL to fetch. It is https, even if OSS names an http URL."""
+        """Return the URL to fetch. This URL is https, even if OSS names an http URL."""
         if self._own_url is not None:
             if key_url != str(self._own_url):
                 raise CallbackRefused("the public key's URL is not CALLBACK_PUBLIC_KEY_URL")
             return self._own_url
-        # The whole URL must match, so a user, a port, capitals or a final dot are not accepted.
+        # The whole URL must match: a user name, a port, a capital letter or a final dot is refused.
         form = re.fullmatch(rf"https?://{re.escape(HOST)}({_PATH})", key_url)
         if form is None:
             raise CallbackRefused(f"the public key's URL is not on {HOST}")

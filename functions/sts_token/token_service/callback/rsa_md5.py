@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 MIN_BITS = 512
 """The length of OSS's own key."""
-MAX_BITS = 4096  # our choice: a stranger may name a key, and longer keys cost more time
+MAX_BITS = 4096  # our choice, because strangers can name keys, and longer keys cost more time
 MAX_KEYS = 8
 """The maximum number of keys in one PEM text."""
 
@@ -71,7 +71,7 @@ def _read_block(block: str) -> PublicKey:
     modulus, exponent = map(_positive, _members(_whole(bits[1:], _SEQUENCE), (_INTEGER, _INTEGER)))
     if not MIN_BITS <= modulus.bit_length() <= MAX_BITS or modulus % 2 == 0:
         raise ValueError(f"a public key must have {MIN_BITS} to {MAX_BITS} bits")
-    # The upper bound keeps a verification short; an exponent of 1 would let every text pass.
+    # A large exponent would make a verification slow. With the exponent 1, every text would pass.
     if not 3 <= exponent < 2**32 or exponent % 2 == 0:
         raise ValueError("a public key's exponent must be odd, from 3 to 2^32")
     return PublicKey(modulus, exponent)

@@ -1,9 +1,9 @@
 """Seals a grant: the seal is the part of a callback that the function itself writes, and trusts.
 
 OSS's signature proves little. OSS's key has 512 bits, the signed text has no timestamp, and a
-client with a token can have OSS sign any callback. The seal, made with our secret, says who may
-upload what and until when. It is not a permission, because OSS accepts an upload before the seal is
-read.
+client with a token can make OSS sign any callback. The seal, made with our secret, says who may
+upload what and until when. A seal cannot prevent an upload, because OSS accepts the upload before
+the function reads the seal.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from token_service.signing import sealing
 UPLOAD_SECONDS = 3600
 """How long a seal is valid after its token, URL or form expires. OSS checks credentials when an
 upload begins, and calls back when it ends. An hour is enough for 5 GB, the largest single upload,
-at 12 Mbit/s. An upload in parts takes longer, but its last request needs valid credentials."""
+at 12 Mbit/s. An upload in parts may take longer. Its last request needs valid credentials."""
 
 
 class CallbackRefused(ServiceError):
-    """Raised for a callback that is not from OSS, or not for one of our grants. The message says
-    which check failed. It is logged, so it does not quote the callback."""
+    """Raised for a callback that OSS did not send, or that belongs to no grant of ours. The message
+    says which check failed. The message is logged, so it does not quote the callback."""
 
     status = 403
     code = "CallbackRefused"
@@ -40,7 +40,7 @@ class Seal(NamedTuple):
     issued: int | None = None
 
     def covers(self, bucket: str, object_key: str) -> bool:
-        """Whether an object was granted. A prefix grants objects in a folder, not the folder."""
+        """Whether an object was granted. A prefix grants only keys that are longer than itself."""
         is_under = object_key.startswith(self.key) and object_key != self.key
         return bucket == self.bucket and (is_under if self.is_prefix else object_key == self.key)
 

@@ -19,7 +19,7 @@ _NAME = "(?:x:)?([A-Za-z0-9._-]{1,32})"
 _FIELD = r"\$\{x:[a-z0-9._-]{1,32}\}"
 FIELDS = tuple(field.partition("=")[0] for field in BODY.split("&"))
 MEMBERS = "Id LegacyId Caller Bucket Object Size ETag ContentType Width Height".split()
-"""The members of our answer. Own variables must not have these names or the names in FIELDS."""
+"""The members of our answer. Names in MEMBERS or FIELDS are refused for an app's variables."""
 _OURS = {name.lower() for name in (*FIELDS, *MEMBERS, "Variables", "Status", "StatusCode")}
 
 
@@ -27,7 +27,7 @@ def read(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return the app's own variables by name, without "x:". Raises CallbackRefused, with a
     message that does not quote values or malformed names."""
     found: dict[str, str] = {}
-    # To refuse thousands of variables, it is enough to read one more than allowed.
+    # Read at most one variable more than allowed: this one is enough for a refusal.
     for number, (name, value) in enumerate(pairs[: MAX_VARIABLES + 1], 1):
         form, what = re.fullmatch(_NAME, name), f"own variable {number}"
         if form is None:

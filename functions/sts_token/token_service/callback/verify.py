@@ -1,9 +1,9 @@
 """Verifies OSS's callback after an upload, and makes an Upload of it.
 
 There are three checks, the cheap ones first. Did this function grant the upload (seals.py)? Did OSS
-sign the callback (public_keys.py)? Is its content true? A client with a token can have OSS sign
-anything, so the function asks OSS for the object itself. The signed text is the decoded path, "?"
-and the query if there is one, a line feed, and the body (vendor documentation).
+sign the callback (public_keys.py)? Is its content true? A client with a token can make OSS sign
+false content, so the function asks OSS for facts about the object. The signed text is the decoded
+path, "?" and the query if there is one, a line feed, and the body (vendor documentation).
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Callback(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """A verified upload: size in bytes, etag without quotes, and pixels if it is an image. `id` (64
-    hex digits) stays the same if an upload is reported again, and uploaders cannot influence it.
-    `legacy_id` is the id of the previous version, for back ends that stored it; the next version
-    removes it. `variables` are the app's own, and nobody verifies them."""
+    """A verified upload. `size` is in bytes, `etag` has no quotes. Images have `width` and `height`
+    in pixels. `id` (64 hex digits) stays the same if an upload is reported again, and uploaders
+    cannot influence it. `legacy_id` is the id of the previous version, for back ends that stored
+    it; the next version removes it. `variables` are the app's own, and nobody verifies them."""
 
     id: str
     legacy_id: str
@@ -112,8 +112,8 @@ def verify(
 
 
 def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
-    """Compare a callback with the object in OSS (None if there is no object). Raises
-    CallbackRefused if they differ, because then the callback is false or outdated."""
+    """Compare a callback with `head`, the object in OSS (None: no object). Raises CallbackRefused
+    if the two differ, because then the callback is false or outdated."""
     if head is None:
         raise CallbackRefused("OSS has no such object")
     if (callback.size, callback.etag.upper()) != (head.size, head.etag.upper()):
@@ -134,7 +134,7 @@ def confirm(callback: Callback, head: ObjectHead | None) -> Upload:
 
 
 def _legacy_id(callback: Callback) -> str:
-    """Return the previous version's id. A client can make many ids by inventing `request`."""
+    """Return the previous version's id. With invented request ids, an object gets many such ids."""
     of = callback
     return _hash([of.bucket, of.object_key, of.etag.upper(), of.size, of.request_id])
 
@@ -144,7 +144,7 @@ def _hash(identity: list[object]) -> str:
 
 
 def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Return the fields of parameters.BODY, and own variables. Raises CallbackRefused."""
+    """Return the fields of parameters.BODY, and the app's variables. Raises CallbackRefused."""
     if request.query:
         # The platform does not pass the raw query, which the signature covers.
         raise CallbackRefused("the URL has a query")
@@ -155,7 +155,7 @@ def _fields(request: Request) -> tuple[dict[str, str], list[tuple[str, str]]]:
         raise CallbackRefused(f"the body is not {BODY_TYPE}")
     fields: dict[str, str] = {}
     own: list[tuple[str, str]] = []
-    # To refuse a million fields, it is enough to split one more than allowed.
+    # A body with too many fields is refused, so the split stops one field after the limit.
     parts = request.body.split(b"&", len(variables.FIELDS) + variables.MAX_VARIABLES)
     for number, part in enumerate(parts, 1):
         try:
@@ -190,9 +190,9 @@ def _base64_header(request: Request, name: str) -> bytes:
 
 
 def _signed_texts(request: Request, settings: CallbackSettings) -> tuple[bytes, ...]:
-    """Return the texts that OSS may have signed. One text has the path of CALLBACK_URL, since a
-    gateway may rewrite paths. The other has the path of the request, since callbacks to an earlier
-    CALLBACK_URL may arrive while old tokens are valid."""
+    """Return the texts that OSS may have signed. The first has the path of CALLBACK_URL, since a
+    gateway may rewrite the request's path. The second has the request's path, since old tokens may
+    still name an earlier CALLBACK_URL."""
     paths = dict.fromkeys((settings.url.path, request.path))
     return tuple(path.encode("utf-8", "surrogatepass") + b"\n" + request.body for path in paths)
 

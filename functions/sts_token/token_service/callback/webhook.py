@@ -35,7 +35,7 @@ class Webhook:
         self._connection = KeptConnection(url.endpoint)
 
     def deliver(self, upload: Upload, secret: bytes, end: float) -> dict[str, object]:
-        """Post an upload and return the back end's answer, a JSON object, for OSS to pass on. `end`
+        """Post an upload and return the back end's answer. OSS passes this JSON object on. `end`
         is a time.monotonic() value, in seconds. Raises HookFailed if the answer is not 2xx (no
         redirect is followed), not a JSON object, over 64 KB, or late."""
         body = compact(upload.members()).encode()

@@ -1,4 +1,5 @@
-"""Checks the content types of uploads by URL or form: UPLOAD_CONTENT_TYPES, narrowed by a wish.
+"""Checks the content types of uploads by URL or form. UPLOAD_CONTENT_TYPES lists the allowed types.
+A wish can allow fewer types, but not more.
 
 RAM policies cannot check content types, so these limits do not apply to tokens.
 """
@@ -18,8 +19,8 @@ _EXACT = rf"{TYPE_NAME}/{TYPE_NAME}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+){{0,4}}"
 
 
 def types(value: str) -> tuple[str, ...]:
-    """Read UPLOAD_CONTENT_TYPES: exact types or a single pattern, since the conditions of a form
-    have no "or" for patterns. Raises Refused."""
+    """Read UPLOAD_CONTENT_TYPES: exact types, or one pattern. Several patterns are not possible,
+    because the conditions of a form have no "or" for patterns. Raises Refused."""
     found = texts(value)
     are_exact = all(re.fullmatch(f"{TYPE_NAME}/{TYPE_NAME}", one) for one in found)
     if not are_exact and not (len(found) == 1 and re.fullmatch(rf"{TYPE_NAME}/\*", found[0])):
@@ -30,9 +31,9 @@ def types(value: str) -> tuple[str, ...]:
 
 
 def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
-    """Return the one type of a signed PUT, or None if any type is allowed and the wish is absent.
-    Raises InvalidParameter for a wish that is malformed, not allowed, or missing although it is
-    needed."""
+    """Return the type that a signed PUT must have. Return None if all types are allowed and there
+    is no wish. Raises InvalidParameter for a wish that is malformed, not allowed, or missing
+    although it is needed."""
     found = narrowed(wish, allowed)
     if len(found) > 1:
         raise _refusal(allowed)
@@ -41,7 +42,7 @@ def exact(wish: str | None, allowed: tuple[str, ...]) -> str | None:
 
 def narrowed(wish: str | None, allowed: tuple[str, ...]) -> tuple[str, ...]:
     """Return the exact types that a form allows (empty: any type). Raises InvalidParameter as
-    `exact` does. With a configured pattern a wish is needed, because the condition "starts-with"
+    `exact` does. If `allowed` has a pattern, a wish is needed, because the condition "starts-with"
     would accept "image/png,text/html", and browsers use the last of these types."""
     if wish is None and not any(map(is_pattern, allowed)):
         return allowed

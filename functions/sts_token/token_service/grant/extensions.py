@@ -30,7 +30,7 @@ _EXTENSIONS = {
     f"{_OFFICE}.spreadsheetml.sheet": "xlsx",
     f"{_OFFICE}.wordprocessingml.document": "docx",
 }
-"""Types whose extension is not the part after the slash. image/png needs no entry for "png"."""
+"""Types whose extension is not the part after the slash. So image/png with "png" needs no entry."""
 
 
 def of(content_type: str) -> tuple[str, ...]:
@@ -53,5 +53,5 @@ SHOWN: Mapping[str, str] = {
 
 
 def shown_as(name: str) -> str | None:
-    """Return the type with which a browser may show an object of this name, or None."""
+    """Return the type for showing an object of this name in a browser, or None if there is none."""
     return SHOWN.get(name.rpartition(".")[2].lower())

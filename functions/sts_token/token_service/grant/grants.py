@@ -14,7 +14,7 @@ LOGIN = "access_token"  # the query parameter that may carry a login (RFC 6750)
 
 
 class Grant(NamedTuple):
-    """A bucket, a policy, and a prefix or one object key under it, for 900 to 43,200 seconds."""
+    """A policy for a prefix of a bucket or for one object key. `seconds` is 900 to 43,200."""
 
     bucket: str
     prefix: str
@@ -26,9 +26,9 @@ class Grant(NamedTuple):
 
 
 def read_wishes(request: Request, names: Sequence[str] = TOKEN_WISHES) -> dict[str, str]:
-    """Collect the wishes of the query and of a JSON or form body. Raises InvalidParameter for any
-    other body, for a wish that is repeated, misspelt or of another route, and if the query and the
-    body differ."""
+    """Collect the wishes of the query and of a JSON or form body. Raises InvalidParameter for a
+    body of another format, and for a wish that is repeated, misspelt or of another route, or that
+    has different values in query and body."""
     found = {name: request.query[name] for name in names if name in request.query}
     if request.method != "POST" and len(found) + (LOGIN in request.query) == len(request.query):
         return found
@@ -43,7 +43,7 @@ def folder(caller: Caller, settings: Settings) -> str:
 
 
 def decide(caller: Caller, wishes: Mapping[str, str], settings: Settings) -> Grant:
-    """Make a grant: the operator's settings, narrowed to this caller and these wishes. Raises
+    """Make the grant of this caller: what the settings allow, reduced by the wishes. Raises
     InvalidParameter for a wish that is malformed or not allowed."""
     prefix, name = folder(caller, settings), caller.session_name
     seconds, policy = settings.token_seconds, settings.policy

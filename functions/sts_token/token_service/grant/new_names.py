@@ -28,11 +28,11 @@ def prefix(value: str) -> str:
 def fault(name: str) -> str | None:
     """Return what is wrong with the name of a new object, or None.
 
-    Only new objects are checked. Stored objects can be read, listed and reported under any name.
-    Characters that are invisible, or change the direction of text, are refused: fillers, and
-    Unicode's format characters (category Cf) except visible ones. A joiner (U+200C, U+200D)
-    is refused if only ASCII is next to it, because it joins nothing there. Segments "." and ".."
-    are refused even if they are percent-encoded, once or repeatedly."""
+    Only new objects are checked. Stored objects may have any name, and can be read, listed and
+    reported. Characters that are invisible, or change the direction of text, are refused: fillers,
+    and Unicode's format characters (category Cf) except visible ones. A joiner (U+200C, U+200D) is
+    refused if only ASCII is next to it, because it joins nothing there. Segments "." and ".." are
+    refused even if they are percent-encoded, once or repeatedly."""
     if any(map(_is_unseen, name)) or _joins_nothing(name):
         return "must not contain characters that are invisible or change the direction of text"
     if _has_encoded_dots(name):
@@ -43,7 +43,7 @@ def fault(name: str) -> str | None:
 def _is_unseen(character: str) -> bool:
     if character <= "\x7f" or character in _SEEN or character in _JOINERS:
         return False
-    # Imported here because most names are ASCII, and do not need it.
+    # This import is here because most names are ASCII, and do not need it.
     from unicodedata import category
 
     return character in _FILLERS or category(character) == "Cf"
@@ -59,7 +59,7 @@ def _joins_nothing(name: str) -> bool:
 
 
 def _has_encoded_dots(name: str) -> bool:
-    """Decode until nothing changes. The loop ends, as each round makes the name shorter."""
+    """Decode until nothing changes. Each round makes the name shorter, so the loop ends."""
     while (decoded := unquote(name)) != name:
         if has_dots(decoded):
             return True

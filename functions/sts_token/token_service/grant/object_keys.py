@@ -13,9 +13,9 @@ _FORBIDDEN = frozenset("*?$").union(map(chr, _CONTROLS))
 
 
 def fault(key: str) -> str | None:
-    """Return what is wrong with an object key or prefix, or None. It must have 1 to 1,023 bytes of
-    UTF-8, and no leading "/" or "\\", empty segment, control character, "*", "?" or "$". It must
-    have no "." or ".." segment, which clients and file systems would resolve to another key."""
+    """Return what is wrong with an object key or prefix, or None. A key has 1 to 1,023 bytes of
+    UTF-8, and must not start with "/" or "\\". It has no empty segment, control character, "*", "?"
+    or "$", and no "." or ".." segment, which clients and file systems resolve to another key."""
     if not key:
         return "must not be empty"
     if not _FORBIDDEN.isdisjoint(key):

@@ -1,9 +1,9 @@
-"""Decides whether a RAM policy allows an action that the function's own key signs, without STS.
+"""Decides, without STS, whether a RAM policy allows an action that the function's own key signs.
 
 The sandbox has its own evaluator. Tests compare the two evaluators, so they share no code. This
 evaluator may refuse what RAM allows, but never allows what RAM refuses. It ignores an Allow with a
-Condition, except for listing with the Condition of the bundled policies. A Deny counts with any
-Condition. A prefix is allowed only if everything under it is allowed.
+Condition, but it accepts the Condition that the bundled policies have for listing. A Deny counts
+with any Condition. A prefix is allowed only if everything under it is allowed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from token_service.encoding import compact
 from token_service.errors import PolicyError, ServiceError
 
 READERS = "bucket_read_policy or bucket_read_write_policy"
-"""The bundled policies that allow reading and listing. _WRITERS names those for writing."""
+"""The bundled policies that allow reading and listing. _WRITERS names those that allow writing."""
 _WRITERS = "bucket_write_policy or bucket_read_write_policy"
 _MEMBERS = frozenset(("Effect", "Action", "NotAction", "Resource", "Condition"))
 
@@ -40,7 +40,7 @@ class _Statement(NamedTuple):
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
-    """Raise NotAllowed if a policy does not allow an action, and PolicyError as `allows` does.
+    """Raise NotAllowed if a policy does not allow an action. `allows` may raise PolicyError.
     `resource` is bucket/key, or bucket/prefix* for everything under a prefix; keys themselves have
     no "*" (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):
@@ -57,10 +57,10 @@ def check(policy: str) -> None:
 
 
 def allows(policy: str, action: str, account: str, resource: str, names: str = "") -> bool:
-    """Whether a policy (JSON) allows an action on a resource, as in `require`. For listing, the
-    resource is a bucket, and `names` is prefix*. For listing, an Allow may be limited to that
-    prefix, and a Deny of anything under it counts. Raises PolicyError for a policy that is not
-    understood, because it may hold a Deny."""
+    """Whether a policy (JSON) allows an action on a resource (see `require`). For a listing, pass
+    the bucket as `resource`, and the prefix with a "*" at its end as `names`. Then an Allow for
+    only this prefix is enough, and the result is False if a Deny may concern any key under this
+    prefix. Raises PolicyError for a policy that is not understood: it may hold a Deny."""
     allowed, conditions, denied = False, [""], resource
     if names:
         denied = f"{resource}/{names}"
@@ -88,7 +88,7 @@ def _parsed(policy: str) -> tuple[_Statement, ...]:
 
 def _statement(value: object) -> _Statement:
     if not isinstance(value, dict) or not _MEMBERS.issuperset(value):
-        raise PolicyError(f"a policy's statement may have {', '.join(sorted(_MEMBERS))} only")
+        raise PolicyError(f"a policy's statement may have only {', '.join(sorted(_MEMBERS))}")
     if value.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError("a policy's Effect must be Allow or Deny")
     if ("Action" in value) == ("NotAction" in value):
@@ -112,7 +112,7 @@ def _texts(value: object, name: str) -> tuple[str, ...]:
 
 
 def _covers(pattern: str, account: str, resource: str) -> bool:
-    """Whether the pattern of an Allow covers all of our resource."""
+    """Whether the pattern of an Allow covers the whole of `resource`."""
     if pattern == "*":
         return True
     # Fields are compared one by one. As one text, "acs:oss:*:*:bucket/a*" would also match the key
@@ -129,7 +129,7 @@ def _covers(pattern: str, account: str, resource: str) -> bool:
 
 
 def _may_meet(pattern: str, resource: str) -> bool:
-    """Whether a Deny may cover a part of our resource. In case of doubt, the result is True."""
+    """Whether a Deny of `pattern` may cover a part of `resource`. In case of doubt, return True."""
     fields = pattern.split(":", 4)
     if len(fields) != 5:
         return True
@@ -140,9 +140,9 @@ def _may_meet(pattern: str, resource: str) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a text matches a pattern: "*" stands for any characters, also "/", and "?" for one.
-    There is no escape and no variable. Only the last star is tried again, because trying earlier
-    stars again cannot help. There are at most len(pattern) * len(text) steps."""
+    """Whether a text matches a pattern. "*" stands for any characters, also "/". "?" stands for one
+    character. A pattern has no escapes and no variables. Only the last star is tried again. Earlier
+    stars never need to be tried again. There are at most len(pattern) * len(text) steps."""
     at = place = resume = 0
     star = -1
     while at < len(text):

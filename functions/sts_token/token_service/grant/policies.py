@@ -1,9 +1,9 @@
 """Renders a grant's RAM policy from a template. No value can break out of its JSON string.
 
-A template may print `bucket` and `keys`, which is the prefix with "*", or the one object. If a
-grant is for one object, printing `prefix` fails, so the policy cannot allow more. Operators may use
-their own file. `make docs` renders the bundled templates in advance, and the function finds the
-result by the template's SHA-256. Jinja2 renders any other template here.
+A template may print `bucket` and `keys`. `keys` is the prefix with "*", or the key of one object.
+If a grant is for one object, a template that prints `prefix` fails: it could allow too much.
+Operators may use their own file. `make docs` renders the bundled templates in advance, and the
+function finds the result by the template's SHA-256. Jinja2 renders any other template here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from token_service.grant.grants import Grant
 MAX_CHARACTERS = 2048
 """STS's limit on the Policy parameter (vendor documentation of AssumeRole)."""
 
-# A deployed package has the templates beside the code; a checkout has them at its top.
+# A package has the folder policies/ beside the code. A checkout has it in its top folder.
 _BUNDLED = os.path.join(TOP, "policies")
 if not os.path.isdir(_BUNDLED):
     _BUNDLED = os.path.join(TOP, "..", "..", "policies")
@@ -49,8 +49,8 @@ def escaped(value: str) -> str:
 
 
 def filled(ready: Sequence[str], bucket: str, prefix: str, object_key: str | None) -> str:
-    """Return what Jinja2 would render. `ready` has a text for a prefix and one for an object, with
-    `%(bucket)s` and so on in place of the values."""
+    """Return what Jinja2 would render. `ready` has two texts with placeholders like `%(bucket)s`:
+    first the policy for a prefix, then the policy for an object."""
     values = values_of(bucket, prefix, object_key).items()
     return ready[object_key is not None] % {name: escaped(value) for name, value in values}
 
@@ -74,11 +74,11 @@ class Policies:
 
     def render(self, grant: Grant) -> str:
         """Render the grant's policy as compact JSON, at most 2,048 characters. Raises PolicyError
-        if STS would refuse it, InvalidParameter if a vendor's policy does not allow the key."""
+        if STS would refuse it, InvalidParameter if a vendor's policy allows nothing on the key."""
         return self._cached(grant.policy, grant.bucket, grant.prefix, grant.object_key)
 
     def _render(self, name: str, bucket: str, prefix: str, object_key: str | None) -> str:
-        # Settings and grants have checked the key; it is checked again before a policy embeds it.
+        # Settings and grants have checked the key. Check it again before it goes into a policy.
         key = prefix if object_key is None else object_key
         fault = object_keys.fault(prefix) or object_keys.fault(key)
         if fault:
@@ -111,7 +111,7 @@ def _load(ready: Mapping[str, Sequence[str]], name: str, variable: str) -> _Rend
 
         raise unreadable(variable, file, error, _BUNDLED) from None
     if path.endswith(".txt"):
-        # Imported here because few deployments need this module and its regular expressions.
+        # The import is here because few deployments need this module and its regular expressions.
         from token_service.grant.vendor_policies import vendor_policy
 
         return vendor_policy(text, file, variable).render

@@ -1,4 +1,4 @@
-"""Says what is wrong with a policy template. It is loaded only if something is wrong."""
+"""Says what is wrong with a policy template. This module is loaded only for a wrong template."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from token_service.grant.policies import escaped, values_of
 
 def _printed(value: object) -> str:
     """Escape a value for JSON. Only text may be printed."""
-    # With StrictUndefined, str() of an undefined name raises.
+    # The message converts `value` to text. For an undefined name, this raises UndefinedError.
     if not isinstance(value, str):
         raise TypeError(f"a template may print text only, not {type(value).__name__}: {value}")
     return escaped(value)
@@ -24,8 +24,8 @@ _ENVIRONMENT = Environment(undefined=StrictUndefined, finalize=_printed, autoesc
 
 
 def compiled(text: str, file: str, variable: str) -> Callable[[str, str, str | None], str]:
-    """Compile a template into a function that renders it, or raises PolicyError. Raises
-    Misconfiguration for `variable`, which names the file."""
+    """Compile a template into a function that renders it or raises PolicyError. If the template
+    has a fault, raise Misconfiguration for `variable`, which names the file."""
     try:
         template = _ENVIRONMENT.from_string(text)
     except TemplateSyntaxError as error:

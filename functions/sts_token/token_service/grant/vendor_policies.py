@@ -1,7 +1,7 @@
 """Reads the vendor's old policy files (.txt): JSON with $BUCKET_NAME and $OBJECT_PREFIX in it.
 
-In the vendor's sample a person replaced these names by hand. Here each caller's values are put into
-the parsed JSON, so that no value can break out of its string. A file is accepted only if every
+Users of the vendor's sample replaced these two names by hand. Here each caller's values are put
+into the parsed JSON, so that no value can break out of its string. A file is accepted only if every
 Allow is limited to this bucket and prefix. To allow more, use a template (policies.py).
 """
 
@@ -29,7 +29,7 @@ _LISTING = '{"StringLike": {"oss:Prefix": "$OBJECT_PREFIX*"}}'
 
 
 class VendorPolicy:
-    """A parsed .txt policy whose Allow statements allow nothing outside a caller's prefix."""
+    """A vendor's policy file (.txt), parsed. Its Allow statements allow only a caller's prefix."""
 
     def __init__(self, text: str) -> None:
         """Parse and check a policy. Raises ValueError, which says what is wrong and where."""
@@ -53,8 +53,8 @@ class VendorPolicy:
 
     def render(self, bucket: str, prefix: str, object_key: str | None) -> str:
         """Return the policy as JSON, for the prefix (ends with "/") or for one key under it. For a
-        key, only the statements about this key remain, without listing. Raises InvalidParameter if
-        the policy allows nothing on the key."""
+        key, each Allow then covers only this key, and no listing. Every Deny stays. Raises
+        InvalidParameter if the policy allows nothing on the key."""
         values = {"BUCKET_NAME": bucket, "OBJECT_PREFIX": prefix, "OBJECT_PREFIX/": prefix}
         statements = [_filled(statement, values) for statement in self._statements]
         if object_key is not None:
@@ -92,8 +92,8 @@ def _check(statement: object, where: str) -> None:
             continue
         if not _BUCKET.fullmatch(resource):
             raise ValueError(
-                f"{where}, resource {number} opens more than the caller's prefix; must begin with "
-                "acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX"
+                f"{where}, resource {number} opens more than the caller's prefix; it must begin "
+                "with acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX"
             )
         if not _lists_own_names(statement):
             raise ValueError(
@@ -132,8 +132,8 @@ def _members(value: object, where: str) -> Iterable[tuple[str, object]]:
 
 def _lists_own_names(statement: Mapping[str, Any]) -> bool:
     """Whether a statement allows only listing, under a condition on the caller's prefix. All
-    conditions must hold, each for at least one of its values (vendor documentation of the policy
-    grammar)."""
+    conditions must hold. A condition holds if one of its values fits (vendor documentation of the
+    policy grammar)."""
     if [action.lower() for action in statement["Action"]] != ["oss:listobjects"]:
         return False
     conditions = statement.get("Condition", {})
@@ -157,7 +157,7 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def _narrow(statement: dict[str, Any], path: str) -> bool:
-    """Narrow an Allow statement to `path`; return whether anything of the statement remains."""
+    """Limit an Allow statement to `path`. Return False if the limited statement allows nothing."""
     if statement["Effect"] == "Deny":
         return True
     own = []

@@ -1,7 +1,7 @@
 """The wishes of each route, and a check of names that are not wishes of the route.
 
 Clients may add other parameters, which are ignored. But a wish that is misspelt, or belongs to
-another route, is refused, because it was meant to narrow something.
+another route, is refused, because it was meant to narrow the grant.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ ROUTES: Mapping[str, Sequence[str]] = {
     "/": TOKEN_WISHES,
     "/signed-url": SIGNED_URL,
     "/form": FORM,
-    # "action" and "after" are left out, because many clients send parameters like these.
+    # "action" and "after" are left out: many clients send these names, so other routes ignore them.
     "/multipart": MULTIPART[:-2],
     "/uploads": UPLOADS,
 }
 
 _LIKENESS = 0.81
-"""A ratio of difflib: "objct" has 0.91, two swapped letters have 0.83, "resize" (size) has 0.8."""
+"""The least ratio of difflib: "objct" has 0.91, "obejct" has 0.83, and "resize" (size) has 0.8."""
 _LEAST_LETTERS = 4
 """Shorter wishes are not compared: "text" is like "ext", but means something else."""
 _CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
 """Apps send these names, which resemble our wishes. Names that begin with "_" also pass."""
-_MOST = 64  # unknown names in a request, because each is compared with all wishes
+_MOST = 64  # the most unknown names of a request: each is compared with all wishes
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:
-    """Raise InvalidParameter for a wish of another route, and for a name that is almost one of a
-    route's `own` wishes. Case, "-" and "_" do not matter, so `maxBytes` is max_bytes."""
+    """Raise InvalidParameter for a wish that only other routes have, and for a misspelt name of one
+    of this route's `own` wishes. Case, "-" and "_" do not matter, so `maxBytes` is max_bytes."""
     known = {LOGIN, *_CLIENTS_OWN, *own}
     strange = [name for name in given if name not in known and name[:1] != "_"]
     if not strange:
@@ -60,7 +60,7 @@ def check(given: Iterable[str], own: Sequence[str]) -> None:
             wish = next(one for one in ROUTES[paths[name][0]] if _folded(one) == name)
             where = ", ".join(paths[name])
             raise InvalidParameter(wish, f"is for other routes: {where}")
-    # Imported here because few clients send unknown names.
+    # The import is here because few clients send unknown names.
     import difflib
 
     long = [name for name in folded if len(name) >= _LEAST_LETTERS]

@@ -16,7 +16,7 @@ from token_service.settings.reading import Settings
 from token_service.settings.values import MIN_SESSION_SECONDS
 
 MAX_BODY_BYTES = 16 * 1024
-"""The limit is far more than any set of wishes needs, and too little to cost memory."""
+"""The limit is far more than any set of wishes needs, and costs little memory."""
 
 
 def joined(wishes: Mapping[str, str], request: Request, names: Sequence[str]) -> dict[str, str]:
@@ -46,12 +46,12 @@ def _read_body(request: Request) -> list[tuple[str, object]]:
         raise InvalidParameter("body", "must be UTF-8") from None
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_empty_form = content_type == "multipart/form-data" and re.fullmatch("--[^\r\n]+--", text)
-    # PHP, JavaScript and a form without fields send an empty body like this.
+    # These are the ways in which PHP, JavaScript and a form without fields write an empty body.
     if text in ("", "[]", "null") or is_empty_form:
         return []
     if text.startswith("{"):
         try:
-            # Read as pairs, because a dict would keep only the last of a repeated member.
+            # Members are read as pairs, because a dict would keep only the last of equal names.
             members: list[tuple[str, object]] = json.loads(text, object_pairs_hook=list)
         except (ValueError, RecursionError):
             raise InvalidParameter("body", "must be a JSON object") from None
@@ -108,9 +108,9 @@ def _object_key(prefix: str, name: str | None, *, is_new: bool) -> str | None:
 
 
 def _seconds(wish: str | None, settings: Settings, login: Login | None) -> int:
-    """Return a token's life in seconds. A wish is cut to the time that the login has left, rounded
-    down to a multiple of STS's shortest session. Unrounded times would need more calls to STS.
-    Cached credentials are never valid longer than the seconds of their request."""
+    """Return a token's life in seconds. A wish beyond the login's remaining time becomes this time,
+    rounded down to a multiple of STS's shortest session (at least one). Finer steps would need more
+    calls to STS. Cached credentials are never valid longer than the seconds of their request."""
     if wish is None:
         return settings.token_seconds
     least, longest = MIN_SESSION_SECONDS, settings.max_token_seconds

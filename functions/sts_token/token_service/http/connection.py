@@ -21,7 +21,7 @@ from token_service.http.tls import Tls
 from token_service.settings.values import Endpoint
 
 MAX_IDLE, MAX_IDLE_SECONDS = 8, 20.0
-"""The maximum number and age of idle connections. Servers may have closed older connections."""
+"""How many idle connections are kept, and for how long. Servers may close them after that time."""
 MAX_ANSWER_BYTES = 64 * 1024
 """The limit for an answer, which has to fit into memory. Answers of STS are far shorter."""
 
@@ -78,8 +78,8 @@ class KeptConnection:
         self._keep(self._open(deadline))
 
     def request(self, make: Callable[[], Exchange]) -> Reply:
-        """Send the request that `make` makes, and read the whole answer. If the kept connection is
-        stale, call `make` again, as a signature must not be sent twice. Raises ConnectionFault."""
+        """Send a request from `make`, and read the whole answer. If the kept connection is stale,
+        send a new one from `make`: no signature may be sent twice. Raises ConnectionFault."""
         kept = self._take()
         if kept is not None:
             with suppress(_StaleConnection):
@@ -99,7 +99,7 @@ class KeptConnection:
             reply, reusable = connection.exchange(exchange)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.hang_up()
-            # The idle connections may have failed in the same way.
+            # Close the idle connections too, because they may also have failed.
             self.close()
             is_stale = isinstance(error, ConnectionResetError | BrokenPipeError)
             raise (_StaleConnection if is_stale else ConnectionFault)(error) from None
@@ -142,7 +142,7 @@ class _Connection(io.RawIOBase):
     def exchange(self, exchange: Exchange) -> tuple[Reply, bool]:
         """Send and receive. The returned flag tells whether the connection can be used again."""
         method, path, body, headers, deadline, max_bytes = exchange
-        # `_room` includes the head. http.client does not limit 1xx answers or a chunk of size -1.
+        # http.client has no limit for 1xx answers or a chunk of size -1: `_room` limits all bytes.
         self._deadline, self._room = deadline, max_bytes + MAX_ANSWER_BYTES
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         head = (
@@ -164,7 +164,7 @@ class _Connection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read within the time that the whole exchange has left."""
+        """Read. The timeout is the time that is left for the whole exchange."""
         self._sock.settimeout(_left(self._deadline))
         received = self._sock.recv_into(buffer)
         self._room -= received
@@ -208,7 +208,7 @@ def _dial(endpoint: Endpoint, tls: Tls | None, deadline: float) -> socket.socket
 
 
 def _look_up(endpoint: Endpoint, deadline: float) -> list[Any]:
-    """Look up in a thread. getaddrinfo has no timeout, and a dead resolver takes 5 s or more."""
+    """Look the host up in a thread. getaddrinfo has no timeout, and may take 5 s or more."""
     found: list[Any] = []
     # With text instead of bytes, Python would load IDNA tables, which takes 3 ms of a cold start.
     host = endpoint.host.encode("ascii")

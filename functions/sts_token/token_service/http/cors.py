@@ -23,18 +23,18 @@ REQUEST_HEADERS = ("authorization", "content-type")  # pages may always send the
 MAX_HEADERS, MAX_PORT = 20, 65535  # our own limit for ALLOWED_HEADERS, and TCP's last port
 MAX_AGE_SECONDS = 600
 """How long a browser may cache a preflight's answer. Chromium's own limit is 7,200."""
-# A client sets its clock by Date, as OSS refuses wrong times. Retry-After comes with our 429.
+# OSS refuses wrong times, so clients read the right time in Date. Our 429 sends Retry-After.
 _EXPOSED = "Date, Retry-After, X-Fc-Request-Id"
-# Browsers join scheme (RFC 3986, section 3.1), host and port in this way (URL Standard).
+# An origin as browsers send it: scheme (RFC 3986, section 3.1), host and port (URL Standard).
 _ORIGIN = r"([a-z][a-z0-9+.-]*)://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?"
 _ORIGINS = (
     "origins as browsers send them, like https://app.example.com or capacitor://localhost, "
     "separated by commas, without path; or *"
 )
-# Browsers send no origin with these schemes: no page has them, or browsers send "null".
+# No origin has these schemes: either no page has such a URL, or browsers send "null" as origin.
 _NO_APPS = "file data blob about javascript filesystem content view-source ftp ws wss".split()
-# A field name (RFC 9110, section 5.1) without "*", except some names that no page can set. The
-# Fetch Standard ("forbidden request-header") lists more names, which do no harm here.
+# A field name (RFC 9110, section 5.1) without "*". Some names that no page can set are left out.
+# The Fetch Standard ("forbidden request-header") lists more such names, which do no harm here.
 _NAME = r"(?!(?:cookie|host|origin)$|sec-|proxy-)[!#$%&'+.^_`|~0-9a-z-]+"
 _NAMES = (
     f"names of headers (RFC 9110), separated by commas, {MAX_HEADERS} at most; no *, cookie, host, "
@@ -106,7 +106,7 @@ class Cors:
             "Access-Control-Allow-Headers": ", ".join(self._request_headers),
             "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
         }
-        # With exact origins every answer depends on the origin. That includes a refusal.
+        # If origins are listed, every answer, also a refusal, depends on the request's origin.
         self._vary = {} if self._any or not origins else {"Vary": "Origin"}
 
     def headers(self, request: Request) -> dict[str, str]:
@@ -123,8 +123,8 @@ class Cors:
 
     def preflight(self, request: Request) -> dict[str, str]:
         """Return the headers that allow the request that a browser is about to send. An OPTIONS
-        without Origin is no preflight, and gets none of these headers. CorsRefused says what
-        failed."""
+        without Origin is no preflight, and gets none of these headers. Raises CorsRefused,
+        which says what failed."""
         headers = request.headers
         if "origin" not in headers:
             return self._vary
@@ -147,7 +147,7 @@ class Cors:
 
 
 def of(at: Instance) -> Cors:
-    """Make the Cors, for Instance.get. Pages can read an error also if other settings are wrong."""
+    """Make the Cors, for Instance.get. Pages can read errors even if other settings are wrong."""
     found = []
     for variable in (v.ALLOWED_ORIGINS, v.ALLOWED_HEADERS):
         try:

@@ -22,7 +22,7 @@ def reason(error: Exception) -> str:
         return "its answer was cut off"
     if isinstance(error, ConnectionError):
         return "it closed the connection"
-    # This text is our own (connection.py). Any other text may quote the server.
+    # connection.py wrote this text. The text of any other error may quote the server's answer.
     if str(error).startswith("its answer exceeds"):
         return str(error)
     return f"its answer was not understood ({type(error).__name__})"

@@ -13,7 +13,7 @@ FETCH_SECONDS = 1.5
 
 def fetch(url: Url, accept: str, end: float, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
     """Fetch once over verified TLS, without redirects, within 1.5 s and before `end`
-    (time.monotonic()). Raises ConnectionFault, and ValueError for a status other than 200."""
+    (time.monotonic()). Raises ConnectionFault, or ValueError if the status is not 200."""
     deadline = min(end, time.monotonic() + FETCH_SECONDS)
     # Without Accept-Encoding a server may use any encoding (RFC 9110, section 12.5.3).
     headers = {"Accept": accept, "Accept-Encoding": "identity", "Connection": "close"}

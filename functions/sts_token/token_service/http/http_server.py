@@ -19,8 +19,8 @@ from urllib.parse import unquote
 from token_service.http.messages import Response
 from token_service.http.wsgi_event import MAX_BODY_BYTES
 
-MAX_CONNECTIONS = 200
-"""Each connection has a thread. At the limit, a new one replaces the longest idle one or waits."""
+MAX_CONNECTIONS = 200  # Each connection has a thread.
+"""At the limit, a new connection ends the connection idle for longest, or waits if none is idle."""
 MAX_HEAD_BYTES = 64 * 1024
 """The limit for a request's first line and headers. The vendor documents 8 KB for the platform."""
 IDLE_SECONDS, REQUEST_SECONDS = 1000.0, 10.0
@@ -33,14 +33,14 @@ Answer = Callable[[Any], Response]
 
 def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
     """Listen on all addresses, call `ready`, and serve until SIGTERM or SIGINT. Then answer the
-    requests that have come, and return. Call this in the main thread before other threads start."""
+    requests that arrived, and return. Call this in the main thread before other threads start."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     with _Server(("0.0.0.0", port), _Handler) as server:  # noqa: S104 - the platform asks for it
         server.answer, server.until = answer, {}
         ready()
         threading.Thread(target=server.serve_forever).start()
         signal.sigwait(_SIGNALS)
-        # is_ending is set first, so that a full server closes connections and does not wait.
+        # Set is_ending first. Then a full server closes its connections, and shutdown() ends soon.
         server.is_ending = True
         server.shutdown()
         server.service_actions()
@@ -49,12 +49,12 @@ def serve(port: int, answer: Answer, ready: Callable[[], object]) -> None:
 class _Server(ThreadingTCPServer):
     allow_reuse_address, request_queue_size, is_ending = True, 1024, False
     answer: Answer
-    # Maps each connection to the time until which it may wait for its client.
+    # For each connection, the time at which the server stops waiting for the client.
     until: dict[Any, float]
 
     def service_actions(self) -> None:
         now, is_full = time.monotonic(), len(self.until) >= MAX_CONNECTIONS
-        # copy() is atomic. While a list is built, garbage collection may let other threads run.
+        # copy() is atomic. list() is not: other threads may run while it builds the list.
         for connection, end in self.until.copy().items():
             is_idle = end > now + REQUEST_SECONDS
             if self.is_ending or end < now or (is_full and is_idle):
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given, length = self.headers, ",".join(self.headers.get_all("Content-Length", ["0"]))
-        # Refuse an unclear length. Another server may read two requests here (request smuggling).
+        # Refuse an unclear length, because a proxy may see two requests here (request smuggling).
         if given.defects or "Transfer-Encoding" in given or not re.fullmatch("[0-9]{1,9}", length):
             return self.send_error(400)
         body = self.rfile.read(min(int(length), MAX_BODY_BYTES + 1))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from token_service.errors import NONE
 
 ANSWER_SECONDS = 4.5
-"""Every answer comes within 5 s, because uploads of Android's SDK wait for it without a timeout."""
+"""Every answer comes within 5 s, because Android's SDK waits for a token without a timeout."""
 
 
 class Request(NamedTuple):

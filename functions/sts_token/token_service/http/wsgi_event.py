@@ -43,7 +43,7 @@ def _utf8(text: str) -> str:
 
 
 def _query(environ: dict[str, Any]) -> dict[str, str]:
-    """Decode the query. Values of a repeated name are joined with commas, as FC 3.0 does it."""
+    """Decode the query. Values of a repeated name are joined with commas, as in FC 3.0."""
     text = environ.get("QUERY_STRING")
     if text is None:
         # Some versions of the runtime may not set QUERY_STRING.
@@ -75,7 +75,7 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """Read at most MAX_BODY_BYTES + 1 bytes. The last byte shows that the body is too long."""
+    """Read at most MAX_BODY_BYTES, and one byte more, which shows that a body is too long."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not isinstance(length, str) or not (length.isascii() and length.isdigit()):
         raise InvalidEvent("CONTENT_LENGTH must be a whole number of bytes")

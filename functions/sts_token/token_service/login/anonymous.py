@@ -18,7 +18,7 @@ class Anonymous(NamedTuple):
     names_callers: bool = False
 
     def identify(self, env: Mapping[str, str]) -> Anonymous:  # noqa: ARG002 - as Auth has it
-        """Return this object itself, which identifies the only caller."""
+        """Return this object, because every request is from the same caller."""
         return self
 
     def caller(self, request: Request) -> Caller:  # noqa: ARG002 - as Identify has it
@@ -30,7 +30,7 @@ class Anonymous(NamedTuple):
 
 
 def read(reader: Reader) -> Anonymous:
-    """Check that no brake is set, because brakes have no effect with AUTH=anonymous."""
+    """Check that LOGINS_NOT_BEFORE and DENIED_CALLERS are empty. They need AUTH=jwt."""
     for variable in (v.LOGINS_NOT_BEFORE, v.DENIED_CALLERS):
         if reader.text(variable):
             reader.fault(

@@ -1,4 +1,4 @@
-"""Two brakes that an operator pulls after an incident: DENIED_CALLERS and LOGINS_NOT_BEFORE.
+"""The two variables for an emergency stop after an incident: DENIED_CALLERS, LOGINS_NOT_BEFORE.
 
 They apply to each request, after its login is verified and before any cache is used. They also
 apply to each callback: the seal says who uploaded, and when the uploader's login was made.
@@ -20,7 +20,7 @@ from token_service.settings.values import CLOCK_SKEW_SECONDS
 MAX_DENIED_CALLERS = 50
 """Function Compute allows 4 KB for all variables together (vendor documentation)."""
 
-# A segment (callers.py), or a session name as the log line of a callback has it.
+# A caller's segment (callers.py), or a session name from the log line of a callback.
 _CALLER = r"[A-Za-z0-9_-]{1,64}|[~@][a-z2-7]{32}|\.[A-Za-z0-9_-]"
 _DENIED = "the operator has shut this caller out (DENIED_CALLERS)"
 
@@ -47,8 +47,8 @@ def read_brakes(reader: Reader) -> Brakes:
 
 
 def since(value: str) -> int:
-    """Read LOGINS_NOT_BEFORE. Raises Refused for milliseconds and times in the future, which would
-    stop every login, and for a date of 8 digits, which would stop none."""
+    """Read LOGINS_NOT_BEFORE. Raises Refused for a time in the future or in milliseconds, which
+    would stop every login, and for a date of 8 digits, which would stop no login."""
     seconds = whole(value, 1_000_000_000, int(time.time()) + CLOCK_SKEW_SECONDS)
     if seconds is None:
         raise Refused(
@@ -74,7 +74,7 @@ def denied(value: str) -> tuple[str, ...]:
 
 def apply(caller: Caller, brakes: Brakes) -> None:
     """Let a caller pass, or raise CallerDenied. With LOGINS_NOT_BEFORE, raise ExpiredToken for an
-    older login (the app signs in again), and InvalidToken for a login that has no `iat`."""
+    older login (the app signs in again), and InvalidToken if `iat` is not a number."""
     if caller.segment in brakes.denied:
         raise CallerDenied(_DENIED)
     if not brakes.not_before or caller.login is None:
@@ -89,8 +89,8 @@ def apply(caller: Caller, brakes: Brakes) -> None:
 
 
 def apply_to_upload(caller: str, issued: int | None, brakes: Brakes) -> None:
-    """Let an upload pass, or raise CallerDenied. `caller` is the session name in its seal. `issued`
-    is when the login was made (unix seconds; None if the seal does not say)."""
+    """Raise CallerDenied if the caller of an upload is shut out. `caller` is the session name in
+    the seal. `issued` is when the login was made (unix seconds; None if the seal does not say)."""
     if caller in map(session_name, brakes.denied):
         raise CallerDenied(_DENIED)
     if brakes.not_before and (issued is None or issued < brakes.not_before):

@@ -1,9 +1,8 @@
 """The public keys that verify logins, from a JWKS that is bundled or fetched.
 
-Fetched keys are cached for an hour. They are fetched again earlier if a login names an unknown key
-or its signature does not match. There is at most one fetch a minute (every 5 s while there are no
-keys). A failed fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are
-used.
+Fetched keys are cached for an hour. If a login names an unknown key or has a wrong signature, the
+keys are fetched earlier. There is at most one fetch a minute (every 5 s while there are no keys). A
+failed fetch changes nothing, and is logged. key_entries.py says which keys of a JWKS are used.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ class KeySet:
     """The keys of JWT_JWKS_FILE or JWT_JWKS_URL. Thread-safe."""
 
     def __init__(self, settings: Jwt, clock: Callable[[], float] = time.time) -> None:
-        """Read the file, if one is set. Raises Misconfiguration if it has no usable key."""
+        """Read the file, if one is set. Raises Misconfiguration if the file has no usable key."""
         # monotonic() is not used, because it may stop while an instance is frozen.
         self._clock = clock
         self._url = settings.keys_url
         self._lock = threading.Lock()
         self._keys: Keys = {}
-        # The entries of the last JWKS that were left out; they are not logged again.
+        # Entries of the last JWKS that we left out and logged. They are not logged again.
         self._said: set[tuple[str | int, str]] = set()
         self._fetched = self._tried = -inf
         if settings.keys_file:
@@ -67,9 +66,9 @@ class KeySet:
         return kid if isinstance(kid, str) else "", alg if isinstance(alg, str) else ""
 
     def find(self, name: tuple[str, str]) -> PublicKey:
-        """Return the key with this name (kid and alg). A login's algorithm only chooses among the
-        keys of one kid; it never decides how a key is used. Raises InvalidToken if there is no such
-        key, and KeysUnreachable while there are no keys at all."""
+        """Return the key with this name (kid and alg). The alg of a login only selects one of
+        several keys with the same kid. A key verifies only its own algorithm. Raises InvalidToken
+        if there is no such key, and KeysUnreachable while there are no keys at all."""
         if self._url is not None and (
             name not in self._keys or self._clock() - self._fetched > MAX_AGE_SECONDS
         ):
@@ -82,14 +81,14 @@ class KeySet:
             raise InvalidToken("the login is not accepted: it has no kid, and several keys match")
         for kid, algorithm in keys:
             if kid == name[0]:
-                # The key found here has another algorithm, so PyJWT refuses the login's algorithm.
+                # This key has the login's kid, but another algorithm, so PyJWT refuses the login.
                 return keys[kid, algorithm]
         raise InvalidToken("the login is not accepted: its key (kid) is unknown")
 
     def candidates(self, name: tuple[str, str]) -> tuple[PublicKey, Iterable[PublicKey]]:
-        """Return the key with this name, and the keys to try: this key, then its newer version.
-        The newer version is fetched when needed, because a kid may be reused or missing. Raises
-        as `find` does."""
+        """Return the key with this name, and the keys to try: first this key, then the key that has
+        this name after a new fetch. A kid may be missing, or be used again for another key. Raises
+        the errors of `find`."""
         found = self.find(name)
         return found, (found,) if self._url is None else self._and_newer(self._url, found, name)
 
@@ -120,7 +119,7 @@ class KeySet:
 
     def _take_file(self, path: str) -> None:
         try:
-            # A relative path starts at the entry points' folder, where the package has the file.
+            # A relative path is relative to the folder of index.py, where the package has the file.
             with open(os.path.join(TOP, path), "rb") as file:
                 self._take(file.read(), "JWT_JWKS_FILE")
         except OSError as error:
@@ -141,6 +140,6 @@ class KeySet:
         if not keys:
             raise ValueError(
                 "has no usable key. A usable key is for RS256 (2048 bits or more), ES256 or EdDSA. "
-                "Its use, if any, is sig, and its key_ops, if any, include verify"
+                "If use is given, it must be sig. If key_ops is given, it must include verify"
             )
         self._keys = keys

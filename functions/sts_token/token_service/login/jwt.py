@@ -31,7 +31,7 @@ class Jwt(NamedTuple):
 
     def identify(self, env: Mapping[str, str]) -> Logins:
         """Load the keys. Raises Misconfiguration."""
-        # Imported here because AUTH=anonymous does not need PyJWT.
+        # The import is here because AUTH=anonymous does not need PyJWT.
         from token_service.login.logins import Logins
 
         return Logins(self, env)

@@ -1,8 +1,8 @@
 """Reads a JWKS, and finds the keys in it that can verify logins.
 
-An entry that we cannot use is left out with a reason, and the other entries are still used (RFC
-7517, 5: "SHOULD ignore JWKs" that are not understood). A member that is null counts as absent, and
-unknown members are ignored. If a member is repeated, the last one counts (RFC 7517, 4).
+An entry that we cannot use is left out with a reason (RFC 7517, 5), and the other entries are still
+used. A member that is null counts as absent, and unknown members are ignored. If a member is
+repeated, the last one counts (RFC 7517, 4).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Unusable(Exception):
 
 
 def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
-    """Read a JWKS. Raises ValueError if it is malformed; no message quotes it."""
+    """Read a JWKS. Raises ValueError if the JWKS is malformed; no message quotes the JWKS."""
     found: Keys = {}
     users: dict[tuple[str, str], list[LeftOut]] = {}
     ambiguous, left_out = set(), []
@@ -74,7 +74,7 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
         # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
-        # conflict. Two different keys are both left out, so that neither replaces the other.
+        # conflict. If two keys have the same kid and the same type, both are left out.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
         reason = f"another {key.algorithm} key has the same kid, or neither key has a kid"
@@ -94,7 +94,7 @@ def _entries(document: bytes) -> list[object]:
         fault = "is compressed (gzip)" if is_gzip else "is not UTF-8"
         raise ValueError(f"{fault}; it must be JSON in UTF-8") from None
     try:
-        # int() raises for thousands of digits, and then no key of the document could be read.
+        # A number of thousands of digits would make int() fail, and no key could be read.
         parsed = json.loads(text, parse_int=lambda n: int(n) if len(n) < 20 else inf)
     except (ValueError, RecursionError):
         parsed = None
@@ -109,7 +109,7 @@ def _usable(entry: object) -> PublicKey:
         raise _Unusable("it is not a JSON object")
     known = {name: value for name, value in entry.items() if value is not None}
     kind, curve = known.get("kty"), known.get("crv")
-    # Only text counts, because a hostile entry may hold a list, which cannot be looked up.
+    # A value that is not text is ignored. For example, a list would make the look-up below fail.
     kind = kind if isinstance(kind, str) else ""
     curve = curve if isinstance(curve, str) and kind != "RSA" else ""
     algorithm = _ALGORITHMS.get((kind, curve))
@@ -123,7 +123,7 @@ def _usable(entry: object) -> PublicKey:
     # RFC 7517, 4.2.
     if known.get("use", "sig") != "sig":
         raise _Unusable("its use is not sig")
-    # RFC 7517, 4.3: key_ops lists the operations of a key. Without it, all are allowed.
+    # RFC 7517, 4.3: key_ops lists what a key may do. Without it, all are allowed.
     operations = known.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise _Unusable("its key_ops do not include verify")
@@ -150,7 +150,7 @@ def _key(entry: dict[str, Any], algorithm: str) -> Key:
 
 
 def _with_other_names(found: Keys) -> Keys:
-    """Add the kid "" for an algorithm's only key, and add keys under newer algorithm names."""
+    """Add keys under newer algorithm names, and under the kid "" if an algorithm has one key."""
     algorithms = [algorithm for _, algorithm in found]
     only = {("", name[1]): found[name] for name in found if algorithms.count(name[1]) == 1}
     made = only | found
@@ -160,7 +160,7 @@ def _with_other_names(found: Keys) -> Keys:
         if same:
             import jwt
 
-            # PyJWT 2.15 does not know the name; a later version that knows it raises ValueError.
+            # PyJWT 2.15 does not know this alias. A version that knows the alias raises ValueError.
             with suppress(ValueError):
                 jwt.register_algorithm(alias, jwt.get_algorithm_by_name(algorithm))
     return made

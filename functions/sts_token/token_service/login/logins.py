@@ -1,7 +1,7 @@
 """Verifies the login (a JWT) that a request carries, with PyJWT.
 
 With JWT_SECRET the algorithm is HS256. With a JWKS, the key decides the algorithm (key_entries.py).
-A login whose own `alg` differs is refused. No message quotes a login. Verified logins are cached
+A login with another `alg` is refused. No message quotes a login. Verified logins are cached
 until they expire, or until their secret or key is removed.
 """
 
@@ -30,8 +30,8 @@ MAX_LOGIN_CHARACTERS = 8192
 """A login is sent in a header or a URL, and servers on the way refuse longer headers and URLs."""
 MAX_CACHED = 200
 """The maximum number of cached logins (at most 8 KB each). The oldest is evicted first."""
-# Claims that we do not use must not make a login fail. PyJWT refuses a null `nbf` or `iat`, and a
-# `sub` or `jti` that is not text, which RFC 7519 (4.1.2, 4.1.7) leaves to the application.
+# An unused claim must not make a login fail. By default PyJWT refuses a null `nbf` or `iat`, and a
+# `sub` or `jti` that is not text. RFC 7519 (4.1.2, 4.1.7) leaves the last two to the application.
 _UNUSED = dict.fromkeys(("verify_sub", "verify_jti", "verify_nbf", "verify_iat"), False)
 _CHECKS = {"leeway": CLOCK_SKEW_SECONDS, "options": {"require": ["exp"], **_UNUSED}}
 # PyJWT also raises these errors of Python, for hostile numbers and deep nesting.
@@ -39,7 +39,7 @@ _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
 
 class _Verified(NamedTuple):
-    """A verified login, the key or secrets that verified it (`by`), and the key that it names."""
+    """A verified login. `by` is the key or secrets that verified it; `key_name` is its `kid`."""
 
     user_id: str
     caller: Caller
@@ -65,7 +65,7 @@ class Logins:
             from token_service.login.jwks import KeySet
 
             self._keys = KeySet(settings)
-        # The last text of JWT_SECRET, and the secrets in it.
+        # JWT_SECRET as it was read last, and the secrets in it.
         self._secrets: tuple[str | None, object, list[tuple[Any, str]]] = (None, (), [])
 
     def warm(self) -> None:
@@ -93,7 +93,7 @@ class Logins:
         return found
 
     def _holds(self, login: _Verified) -> bool:
-        """Whether a cached login is valid: not expired, and its secret or key still in use."""
+        """Whether a cached login has not expired, and its secret or key is still in use."""
         is_over = time.time() >= login.expires + CLOCK_SKEW_SECONDS
         return not is_over and self._candidates(login.key_name)[0] == login.by
 
@@ -109,13 +109,13 @@ class Logins:
             raise mistakes.of(error, self._jwt, self._settings, login, self._secrets[1]) from None
         if self._settings.required is not None:
             self._settings.required.check(claims)
-        # Keep the key that verified the login, because the first key tried may be an old one.
+        # Keep the key that verified the login. The first key that was tried may be an old key.
         by = by if self._keys is None else key
         # PyJWT has checked that exp is present and is a number or a text of digits.
         return _Verified(user_id, named(user_id), issued, int(claims["exp"]), by, name)
 
     def _candidates(self, name: Any) -> tuple[object, Iterable[tuple[Any, str]]]:
-        """Return the key or secrets for a login, and pairs of key and algorithm to try."""
+        """Return the key or secrets (for `by`), and the pairs of key and algorithm to try."""
         if self._keys is not None:
             return self._keys.candidates(name)
         text = self._env.get(JWT_SECRET.name)
@@ -130,18 +130,18 @@ class Logins:
         try:
             claims = self._jwt.decode(login, key, [alg], audience=audience, issuer=iss, **_CHECKS)
         except self._jwt.InvalidSignatureError:
-            # During a rotation, the next secret or key may have signed the login.
+            # During a rotation, another secret or key may have signed the login: try the next.
             with suppress(StopIteration):
                 return self._decoded(login, candidates)
             raise
         # By RFC 7519, 4.1.3, we must reject a login whose `aud` does not name us, also an empty
-        # `aud`, which PyJWT accepts. If JWT_AUDIENCE is not set, no `aud` can name us.
+        # `aud`, which PyJWT accepts. Without JWT_AUDIENCE no `aud` can name us: reject each `aud`.
         if audience is None and "aud" in claims:
             raise self._jwt.InvalidAudienceError
         return claims, found
 
     def _told(self, claims: dict[str, Any]) -> tuple[str, float | None]:
-        """Return user id, and `iat` if it is a number. Raise if `iat` or `nbf` is in the future."""
+        """Return the user id, and `iat` if it is a number. Raise for a future `iat` or `nbf`."""
         user_id, issued = claims.get(self._settings.user_claim), claims.get("iat")
         # An integer is read as decimal text, so 12 and "12" are one user. True and 1.0 are not ids.
         if type(user_id) is int and 0 < user_id < 2**63:
@@ -158,7 +158,7 @@ class Logins:
 def _login(request: Request) -> str:
     """Return the login from the Authorization header or the query, where mobile SDKs send it."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    # Other schemes are ignored, as a trigger with signed requests uses the platform's scheme.
+    # If the trigger checks signatures, this header has the platform's scheme, which we ignore.
     bearer = credentials.strip() if scheme.lower() == "bearer" else ""
     query = request.query.get("access_token", "")
     login = bearer or query

@@ -21,7 +21,7 @@ _SIGNED = (
     "it must be a signed JWT (3 parts joined by dots), like most ID tokens. Some providers issue "
     "an access token as a JWT only if the app asks for an audience"
 )
-# What is wrong with a text that is not a JWT. The first pattern that matches decides.
+# What is wrong with a text that is not a JWT: the message of the first pattern that matches it.
 _SHAPES = {
     r"undefined|null|NaN|None|\(null\)|\[object Object\]": "it is a word like undefined or null, "
     "because the app had no login when it asked",
@@ -74,8 +74,8 @@ def _algorithm(given: object, settings: Jwt) -> str:
 
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
-    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. The
-    whole secret must be base64, because otherwise those bytes may be easy to guess."""
+    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. Only
+    secrets that are all base64 are tried. Others may decode to few bytes, easy to guess."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")

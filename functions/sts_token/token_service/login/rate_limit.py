@@ -1,4 +1,4 @@
-"""Rate limits: how often a caller gets something in a minute, per instance (docs/security.md)."""
+"""Rate limits: the most that a caller gets from one instance in a minute (docs/security.md)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RateLimit:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, caller: str, number: int = 1) -> None:
-        """Count `number` items, at most `per_minute`. RateLimited says when to retry."""
+        """Count `number` items (at most `per_minute`). Raises RateLimited with a time to retry."""
         if not self._per_minute:
             return
         now = self._clock()
@@ -52,7 +52,7 @@ class RateLimit:
             self._evict(now)
 
     def _evict(self, now: float) -> None:
-        """Evict callers without items in the last minute, then the oldest while too many remain."""
+        """Evict callers who got nothing for a minute. If too many remain, evict the oldest."""
         while True:
             longest_ago = next(iter(self._times))
             idle = not _is_within(self._times[longest_ago][-1], now)
@@ -62,5 +62,5 @@ class RateLimit:
 
 
 def _is_within(then: float, now: float) -> bool:
-    # The result is also False if the clock was set back after `then`.
+    # If the clock was set back, `then` is in the future, and the result is False.
     return 0 <= now - then < WINDOW_SECONDS

@@ -1,4 +1,4 @@
-"""The errors of logins and rate limits, loaded when one is raised."""
+"""The errors of logins and rate limits. This module is loaded when an error is raised."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class ExpiredToken(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """Raised when a caller is over its rate limit; `headers` say when to retry. `what` names the
-    things counted, like "new tokens". `variable` sets the limit, or is None."""
+    """Raised when a caller is over its rate limit; `headers` say when to retry. `what` names
+    what is counted, like "new tokens". `variable` is the variable that sets the limit, if any."""
 
     status = 429
     code = "Throttling.Caller"

@@ -11,12 +11,12 @@ from token_service.settings.parsing import Refused
 
 
 class Required(NamedTuple):
-    """The accepted texts of each claim; a login must have all of these claims."""
+    """For each claim that a login must have (JWT_REQUIRE): the texts that are accepted."""
 
     values: Mapping[str, tuple[str, ...]]
 
     def check(self, claims: Mapping[str, Any]) -> None:
-        """Let verified claims pass, or raise InvalidToken, which quotes no value. Text is compared
+        """Raise InvalidToken (without the values) if the claims do not match. Text is compared
         as it is, a boolean as true or false, an integer in decimal. Other types never match."""
         for name, accepted in self.values.items():
             found = claims.get(name)

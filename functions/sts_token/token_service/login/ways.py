@@ -18,11 +18,11 @@ class Identify(Protocol):
         """Return the caller. Raises MissingToken, InvalidToken, ExpiredToken, KeysUnreachable."""
 
     def warm(self) -> None:
-        """Fetch what the first request would wait for. Raises KeysUnreachable."""
+        """Fetch keys, so that the first request need not wait. Raises KeysUnreachable."""
 
 
 class Auth(Protocol):
-    """The settings of one way to log in, as the read(Reader) of its module returns them."""
+    """The settings of one way to log in. The function read(Reader) of its module returns them."""
 
     @property
     def names_callers(self) -> bool:
@@ -30,7 +30,7 @@ class Auth(Protocol):
 
     @property
     def brakes(self) -> Brakes | None:
-        """The brakes that the operator has pulled, if any."""
+        """The values of LOGINS_NOT_BEFORE and DENIED_CALLERS, or None."""
 
     def identify(self, env: Mapping[str, str]) -> Identify:
         """Make the Identify. Raises Misconfiguration."""

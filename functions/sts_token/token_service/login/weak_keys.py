@@ -11,5 +11,5 @@ _ORDERS |= {103: 51, 107: 53, 109: 54, 127: 42, 151: 50, 157: 78}
 def is_roca(modulus: int) -> bool:
     """Whether a faulty chip of Infineon made the key (ROCA, CVE-2017-15361). The primes of a ROCA
     key are powers of 65537 modulo small primes, and can be computed from the modulus (Nemec et al.,
-    "The Return of Coppersmith's Attack", 2017). One good key in 2^27 matches by chance."""
+    "The Return of Coppersmith's Attack", 2017). One good key in 2^27 also gives True."""
     return all(pow(modulus, order, prime) == 1 for prime, order in _ORDERS.items())

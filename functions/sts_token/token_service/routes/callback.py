@@ -41,7 +41,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     # The app's own variables are left out, as they may hold an address or a phone number.
     record.upload = upload._replace(variables={}).members()
     if at.settings.auth.brakes is not None:
-        # The object is stored, and the log names it. If the caller is denied, no webhook is called.
+        # The object is stored, and the log names it. A denied caller's upload calls no webhook.
         brakes.apply_to_upload(callback.caller, callback.issued, at.settings.auth.brakes)
     webhook = at.get(_webhook)
     if webhook is None:

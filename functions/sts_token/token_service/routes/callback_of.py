@@ -1,4 +1,4 @@
-"""The callback of a grant, for the routes that allow an upload."""
+"""Makes the callback of a grant. The routes that allow an upload use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from token_service.settings.variables import CALLBACK_SECRET
 def callback_of(
     grant: Grant, expires: int, at: Instance, wishes: Mapping[str, str] = NONE
 ) -> CallbackParameters | None:
-    """Return the callback of a grant, valid until `expires` (unix seconds), or None without
+    """Return the callback of a grant, valid until `expires` (unix seconds), or None if there is no
     CALLBACK_URL. Raises InvalidParameter if the app's own variables are malformed, too long, or
     sent without a callback."""
     settings, wish, own = at.get(callback_settings), wishes.get(OWN_VARIABLES, ""), ""
@@ -38,5 +38,5 @@ def callback_of(
 
 
 def callback_settings(at: Instance) -> CallbackSettings | None:
-    """Read the settings of callbacks, for Instance.get. Return None without CALLBACK_URL."""
+    """Read the settings of callbacks. Instance.get calls this. Return None without CALLBACK_URL."""
     return parameters.read(Reader(at.env)) if at.settings.has_callbacks else None

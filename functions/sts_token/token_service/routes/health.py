@@ -26,7 +26,7 @@ def answer(request: object, at: instance.Instance, record: object) -> dict[str, 
 
 
 def check(at: instance.Instance) -> None:
-    """Raise ServiceError if the environment is wrong, as far as this can be found without STS. The
+    """Raise ServiceError if the environment has faults that can be found without calling STS. The
     message names all faults of variables. If there are several, `Faults` lists them as well."""
     if found := faults.examine(at.env).faults:
         error, texts = found[0], [fault.message for fault in found]

@@ -27,7 +27,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     if not reader.text(MULTIPART_SECRET):
         raise NotFound("multipart uploads are not configured: MULTIPART_SECRET is not set")
     secrets = reader.read(MULTIPART_SECRET)
-    # Only the first issuer counts, as others may be added while an upload is under way.
+    # A seal has only the first issuer, so an operator can add more issuers during an upload.
     issuer = (*texts(reader.text(JWT_ISSUER)), "")[0]
     key, limits, now = at.access_key(), at.get(read_limits), time.time()
     step = Step("start")

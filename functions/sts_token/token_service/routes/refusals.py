@@ -83,7 +83,7 @@ def refusal(error: Exception, record: Record, at: Instance, *, is_callback: bool
 def http_status(error: ServiceError, route: Route | None, env: Mapping[str, str]) -> int:
     """Return the HTTP status of an error. On routes for apps the status is 200, as the Android SDK
     reads only answers with 200. If HTTP_ERROR_STATUS is `real`, the status is the error's own. This
-    works even if other settings are wrong."""
+    variable is read even if other settings are wrong."""
     is_true = route and route.true_status
     return error.status if is_true or Reader(env).text(HTTP_ERROR_STATUS) == "real" else 200
 

@@ -29,15 +29,15 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
         callback = callback_of(grant, int(now) + wish.seconds, at, wishes)
         more_query = callback.query() if callback else {}
     else:
-        # OSS follows a symbolic link with the signer's rights. Our own key could read another
-        # caller's object, but the caller's own credentials cannot. These credentials sign every
-        # download, because a link may be old or made by another caller.
+        # OSS follows a symbolic link with the signer's rights. With our own key, a link could
+        # lead to another caller's object. The caller's credentials cannot read such an object. Any
+        # stored object may be a link, so the caller's credentials sign every download.
         whole = grant._replace(object_key=None, seconds=at.settings.max_token_seconds)
         credentials = at.credentials(whole, record, end)
         key = AccessKey(*credentials[:3])
         seconds = credentials.expires - int(now)
         if seconds < 1:
             raise StsInvalidAnswer("the session has ended already, or this clock is wrong")
-        # A longer wish is cut, not refused, because a cached session may have begun earlier.
+        # The URL is valid only until its session ends, which may be before the wished time.
         wish = wish._replace(seconds=min(wish.seconds, seconds))
     return signed_urls.signed_url(grant, wish, at.settings, key, now, more_query)

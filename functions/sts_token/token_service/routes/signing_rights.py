@@ -1,4 +1,4 @@
-"""Checks for every route that signs: a token must allow the same action, within a rate limit."""
+"""Used by routes that sign. Refuses what a token would not allow, and applies the rate limit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Caller and wishes -> a page of the caller's own uploads. OSS lists them, and nothing is stored.
+"""Caller and wishes -> a page of the caller's own uploads. OSS lists uploads; we store no list.
 
-The prefix is always the caller's own. A marker only says where the next page begins in the prefix.
+The prefix is always the caller's own. A marker cannot change it, and only says where a page begins.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LISTINGS_PER_MINUTE = 60
 DEFAULT_LIMIT = "20"
 """Objects on a page, if the caller sends no limit."""
 MAX_DETAILED = 20
-"""Objects on a page with details. Each object takes one more request. All must end within 5 s."""
+"""Objects on a page with details. Each object costs a request to OSS; all must end within 5 s."""
 
 
 class ListingRefused(ServiceError):
@@ -59,7 +59,7 @@ def answer(request: Request, at: Instance, record: Record) -> dict[str, object]:
     if not is_own and not warnings.is_listed(at.settings, at.policies, listing.details):
         raise ListingRefused(
             "with AUTH=anonymous all callers share one folder, so one caller's uploads cannot be "
-            f"listed separately; {READERS} as POLICY_FILE lets everybody list the folder"
+            f"listed separately. To let everybody list the folder, set POLICY_FILE to {READERS}"
         )
     at.get(_listings_limit).take(caller.session_name)
     return read(listing, at.get(oss_of), at.access_key(), end)
@@ -120,7 +120,7 @@ def _marker(page: Page, prefix: str) -> str:
 
 
 def _opened(prefix: str, marker: str) -> str:
-    """Return the key after which the page begins. It is under the prefix for every marker."""
+    """Return the key after which the page begins. Any valid marker gives a key under the prefix."""
     try:
         if not re.fullmatch("[A-Za-z0-9_-]{0,1400}", marker):
             raise ValueError

@@ -1,4 +1,4 @@
-"""Parsers of endpoints and URLs. Most deployments set no endpoint and use those of the region."""
+"""Parsers of endpoints and URLs. Most deployments set no endpoint and use the region's own."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def endpoint(value: str, plain_http: str = LOOPBACK) -> Endpoint:
 
 
 def local_endpoint(value: str) -> Endpoint:
-    """Like endpoint(), but plain http is also for private addresses and names under localhost."""
+    """Like endpoint(), but accept plain http also on private addresses, and under localhost."""
     return endpoint(value, LOCAL)
 
 
 def url(value: str) -> Url:
-    """Parse an https URL. Plain http is for loopback only. Raises Refused."""
+    """Parse an https URL. Plain http is accepted only on loopback. Raises Refused."""
     found = _parsed(value, _URL, LOOPBACK)
     if not re.fullmatch("/[!-~]*", found.path):  # The path becomes part of a request line.
         raise Refused(_URL)

@@ -1,9 +1,9 @@
 """Reads the hosts of OSS endpoints: where the bucket's name goes, and which hosts are accepted.
 
 With a local address the bucket is the path's first segment, as in the Python SDKs (path style). OSS
-itself refuses path style, and the sandbox accepts it. A host under aliyuncs.com is OSS's own, with
-the bucket in front. Any other host, also `*.localhost`, is a domain that is bound to the bucket
-(CNAME). The Android and iOS SDKs detect a CNAME. For a CNAME the Python and JavaScript SDKs need an
+itself refuses path style, and the sandbox accepts it. A host under aliyuncs.com belongs to OSS, so
+the bucket's name goes in front. Any other host, also `*.localhost`, is a domain that is bound to
+the bucket (CNAME). The Android and iOS SDKs detect a CNAME. The Python and JavaScript SDKs need an
 option (`is_cname`, `use_cname`, `cname`). Source: vendor documentation ("Regions and endpoints").
 """
 
@@ -22,7 +22,7 @@ _OF_OSS = (
     r"(?P<public>[^.]+)|(?P<dual>[^.]+)\.oss|ep-[^.]+\.oss\.(?P<private>[^.]+)\.privatelink)"
     r"\.aliyuncs\.com"
 )
-# Hosts that only look like OSS's own, and numeric addresses like 8.8.8.8 and 0x7f.1.
+# Hosts that look like OSS's hosts but are not, and numeric addresses like 8.8.8.8 and 0x7f.1.
 _FALSE = r"(?:^|\.)(?:aliyun(?:cs)?|oss-(?:cn-|[a-z]{2}-[a-z]+-\d)[^.]*)(?:\.|$)|\.\d[^.]*$"
 # Names in public, dual-stack and internal hosts are not verified on the real OSS (assumption 47).
 _FINANCE = {

@@ -1,7 +1,7 @@
 """Parsers of variables' texts, and the Reader that applies the parsers to an environment.
 
 A parser returns the value or raises Refused. Refused never quotes the text, which may be a secret
-in the wrong place. Parsers that few deployments need are in the room that they belong to.
+in the wrong place. If few deployments use a variable, its parser is in the module that uses it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from token_service.errors import Misconfiguration
 
 MIN_SECRET_BYTES = 32
 """The minimum for HS256 (RFC 7518, section 3.2)."""
-# A public key without its PEM lines, or its URL, begins with one of these texts. If a public key is
-# used as the HMAC secret, anyone can sign.
+# A public key without its PEM lines, or the URL of a key, begins with one of these texts. If a
+# public key is used as the HMAC secret, anyone can sign.
 _PUBLIC = ("MII", "MFkw", "MCow", "MFww", "ssh-", "{", "http://", "https://")
 
 
@@ -28,7 +28,7 @@ class Refused(Exception):
 
 class Variable(NamedTuple):
     """One environment variable, declared only in variables.py. If it is not set, `default` is used.
-    Without a default, Reader.read raises `missing`. Reader.optional returns its argument `other`.
+    Without a default, Reader.read raises the fault `missing`. Reader.optional returns `other`.
     A `secret` is never shown. `first` marks the variables that everybody needs to know."""
 
     name: str
@@ -50,7 +50,7 @@ class Reader:
         return self.env.get(variable.name, "").strip()
 
     def read(self, variable: Variable) -> Any:
-        """Return the value of a variable that has a default or must be set."""
+        """Return a variable's value or default. If it has neither, raise Misconfiguration."""
         value = self.text(variable) or variable.default
         if value is None:
             raise Misconfiguration(variable.name, variable.missing)
@@ -111,7 +111,7 @@ def checked(accepts: str, is_sound: Callable[[str], object]) -> Callable[[str], 
 
 
 def matching(pattern: str, accepts: str) -> Callable[[str], str]:
-    """Make a parser of texts that match a whole pattern, which is compiled at the first use."""
+    """Make a parser of texts that match the whole `pattern`, which is compiled at the first use."""
     return checked(accepts, lambda value: re.fullmatch(pattern, value))
 
 
@@ -126,7 +126,7 @@ def texts(value: str) -> tuple[str, ...]:
 
 
 def secrets(value: str) -> tuple[bytes, ...]:
-    """Parse one secret, or several during a rotation. The first secret signs, and all verify."""
+    """Parse one secret, or several during a rotation. Only the first one signs. All can verify."""
     if value.startswith(_PUBLIC) or "-----BEGIN" in value:
         raise Refused("must be a secret, not a public key, a JWKS or its URL")
     # Python reads bytes of the environment that are not UTF-8 as surrogates.

@@ -1,4 +1,4 @@
-"""The environment -> Settings: what a token needs, read and checked once.
+"""Reads the environment, and checks it once. Settings has the values that a token needs.
 
 Settings hold no secrets, as the platform may change secrets at any time. signing/limits.py and
 callback/parameters.py read variables that only some routes need. faults.py finds all faults.
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from token_service.login.ways import Auth
 
 DEFAULTS_PER_MINUTE = 60, 6000
-"""Tokens and URLs per minute of one named caller. STS allows an account 100 calls a second."""
+"""Tokens and URLs a minute for each named caller. STS allows an account 100 calls a second."""
 
 
 class Settings(NamedTuple):
     """Checked settings of a token, without secrets. `auth` is read by login/<AUTH>.py. Seconds are
     900 to 43200. A limit of 0 means no limit. The function itself uses the internal endpoint.
     `is_cname`: clients use the operator's own domain, which is bound to the bucket.
-    `has_unbound_tokens`: signed uploads have limits (signing/limits.py), but tokens do not."""
+    `has_unbound_tokens`: signed uploads have limits, but clients can get tokens without limits."""
 
     auth: Auth
     role_arn: str
@@ -48,7 +48,7 @@ class Settings(NamedTuple):
 
     @property
     def is_unwise(self) -> bool:
-        """Whether warnings.py may have something to warn about."""
+        """Whether warnings.py may have a warning about these settings."""
         is_limited = self.auth.names_callers and self.caller_tokens_per_minute
         return not is_limited or self.has_unbound_tokens or "all_policy" in self.policy_choices
 
@@ -74,7 +74,7 @@ def read(reader: Reader) -> Settings:
     sts = Endpoint("https", f"sts.{region}.aliyuncs.com", 443)
     enabled = reader.optional(v.ENABLED_ROUTES, ROUTE_WORDS)
     has_limits = reader.text(v.UPLOAD_MAX_BYTES) or reader.text(v.UPLOAD_CONTENT_TYPES)
-    # Callers without names count as one caller, who needs no protection from other callers.
+    # Callers without names (AUTH=anonymous) count as one caller, so no default limit is needed.
     tokens, urls = DEFAULTS_PER_MINUTE if auth.names_callers else (0, 0)
     return Settings(
         auth=auth,
@@ -109,9 +109,9 @@ def read_access_key(reader: Reader) -> AccessKey:
 
 
 def _oss_endpoints(reader: Reader, region: str, bucket: str) -> tuple[Endpoint, Endpoint, bool]:
-    """Like oss_hosts.read, which is loaded only if the region does not decide the endpoints. In the
-    bucket's region the function uses the internal endpoint, unless OSS_INTERNAL_ENDPOINT is set.
-    It is not verified on the real cloud that this endpoint works without a VPC (assumption 33)."""
+    """Return the endpoints as oss_hosts.read does. Load oss_hosts only if the region does not
+    decide them. In the bucket's region the internal endpoint is used, unless OSS_INTERNAL_ENDPOINT
+    is set. It is not verified on the real cloud that it works without a VPC (assumption 33)."""
     given = reader.text(v.OSS_ENDPOINT) or reader.text(v.OSS_INTERNAL_ENDPOINT)
     if given or "finance" in region:
         from token_service.settings import oss_hosts

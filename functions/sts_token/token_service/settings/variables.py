@@ -56,7 +56,7 @@ POLICY_FILE = Variable("POLICY_FILE", str, "bucket_write_policy", first=True)
 POLICY_CHOICES = Variable("POLICY_CHOICES", texts)
 TOKEN_EXPIRE_TIME = Variable("TOKEN_EXPIRE_TIME", _SESSION, "900")
 TOKEN_EXPIRE_TIME_MAX = Variable("TOKEN_EXPIRE_TIME_MAX", _SESSION)
-# Who asks. AUTH selects the way to log in, which is the module login/<word>.py.
+# Who asks. The value of AUTH is the name of a module in login/, for example login/jwt.py.
 AUTH = Variable("AUTH", one_of("jwt", "anonymous"), "jwt", first=True)
 JWT_SECRET = Variable("JWT_SECRET", secrets, secret=True, first=True, missing=_A_SECRET)
 JWT_JWKS_FILE = Variable("JWT_JWKS_FILE", str)
@@ -99,4 +99,4 @@ VARIABLES: tuple[Variable, ...] = tuple(
 )
 """All variables, in the order above."""
 FC_REGION = OSS_REGION._replace(name="FC_REGION")
-"""The platform sets FC_REGION. The function uses it if OSS_REGION is not set."""
+"""The platform sets FC_REGION, which the function uses if OSS_REGION is not set."""

@@ -26,8 +26,8 @@ _TYPE_FIELDS = ("content-type", "x-oss-content-type")
 
 
 class FormWish(NamedTuple):
-    """What a form accepts for 1 to 604,800 `seconds`. A file has at most `max_bytes`. If there are
-    no `content_types`, any type is accepted. `fields` must be sent unchanged."""
+    """What a form accepts. The form is valid for `seconds` (1 to 604,800). A file has at most
+    `max_bytes`. Without `content_types`, any type is accepted. `fields` must be sent unchanged."""
 
     seconds: int
     max_bytes: int
@@ -38,8 +38,8 @@ class FormWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> FormWish:
-    """Check the wishes for a form; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for a wish that is malformed or not allowed."""
+    """Check the wishes for a form, except `object` and `policy`, which the grant has checked.
+    Raises InvalidParameter for a wish that is malformed or not allowed."""
     most, wish = limits.max_bytes, wishes.get("max_bytes", str(limits.max_bytes))
     types = content_types.narrowed(wishes.get("content_type"), limits.content_types)
     return FormWish(
@@ -123,7 +123,7 @@ def _conditions(grant: Grant, wish: FormWish) -> Sequence[object]:
     "starts-with" checks the key field as it was sent; OSS fills in the file's name afterwards
     (vendor documentation). The name can only lengthen the key, and "../" in it has no special
     meaning for OSS. If content types are limited, two fields must name the file's type. OSS stores
-    x-oss-content-type; what "$content-type" checks is not verified on the real OSS (assumption 14).
+    x-oss-content-type. What "$content-type" checks is not verified on the real OSS (assumption 14).
     """
     conditions: list[object] = [
         ["eq", "$key", grant.object_key]

@@ -28,7 +28,7 @@ droidsansfallback
 _FONT = f"(?:{'|'.join(base64url.encode(name.encode()) for name in _FONTS.split())})={{0,2}}"
 
 BARE = ""
-"""Stands for the name of a value that has no name, as in `rotate,90`."""
+"""The key in OPERATIONS for a value that has no name, as in `rotate,90`."""
 
 OPERATIONS: Mapping[str, Mapping[str, str]] = {
     "resize": {
@@ -81,7 +81,7 @@ def fault(process: str) -> str | None:
         if parameters is None:
             return f"must have only operations of {', '.join(OPERATIONS)}"
         if name == "watermark" and not any(text.startswith("text_") for text in arguments):
-            return "watermark must have a text; an image is another object, so it is not allowed"
+            return "watermark must have a text; OSS would read an image from another object"
         if not _are_sound(arguments, parameters):
             accepts = [f"{name}_" if name != BARE else "a single value" for name in parameters]
             return f"{name} takes {', '.join(accepts) or 'no parameters'}, as OSS documents it"

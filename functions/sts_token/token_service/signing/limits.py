@@ -12,9 +12,9 @@ from token_service.settings.values import MAX_OBJECT_BYTES, ROUTE_WORDS
 
 class Limits(NamedTuple):
     """URLs and forms are valid for 1 to 604800 seconds. Size limits are 1 byte to 5 GiB; with
-    `needs_size` the wish `size` is needed. `content_types` are exact, or one pattern like "image/*"
-    (empty: any type). `binds_content`: types or sizes are limited, so objects are stored as
-    downloads (upload_headers.py). With `may_overwrite` objects may be replaced."""
+    `needs_size` a request must have `size`. `content_types` has full types, or one pattern like
+    "image/*"; if it is empty, any type is allowed. `binds_content`: types or sizes are limited, so
+    objects become downloads (upload_headers.py). `may_overwrite`: objects may be replaced."""
 
     url_seconds: int
     max_url_seconds: int

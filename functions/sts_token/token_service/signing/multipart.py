@@ -1,10 +1,10 @@
-"""Makes resumable uploads: a seal that the client keeps, and the signed URLs of its requests
-(vendor documentation, "InitiateMultipartUpload" and the four operations after it).
+"""Makes resumable uploads. The client keeps a seal, and gets a signed URL for each request (vendor
+documentation, "InitiateMultipartUpload" and the four operations after it).
 
-The seal has all that the next call needs. The function's own key signs each URL, only for the
-sealed object key and never for reading. Three things are not verified on the real OSS (assumptions
-49, 50 and 51): that OSS checks a part's signed content-length, obeys x-oss-forbid-overwrite at
-completion, and then calls back.
+The seal has all that the next call needs. The function signs each URL with its own key. A URL is
+only for the object that the seal names, and never for reading. Three things are not verified on the
+real OSS (assumptions 49, 50 and 51): that OSS checks a part's signed content-length, obeys
+x-oss-forbid-overwrite at completion, and then calls back.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from token_service.signing import sealing, upload_headers
 from token_service.signing.limits import Limits
 
 PART_BYTES = 5 * 1024 * 1024
-"""The size of every part in every upload; only the last part may be smaller. OSS accepts parts of
-100 KiB to 5 GiB, and 10,000 parts. If the size depended on the upload, a client could mix the many
-parts of one seal with the large parts of another seal for the same object. The client could then
-store more than either seal allows."""
+"""The size of every part in every upload; only the last part may be smaller. OSS accepts at most
+10,000 parts, of 100 KiB to 5 GiB. All uploads have the same part size. If part sizes differed, a
+client could combine two seals for one object: the number of parts from one seal, and the size of
+each part from the other. The stored object could then be larger than either seal allows."""
 MAX_PARTS = 100
 """The maximum number of parts in one call. A client waits while the parts are signed."""
 UPLOAD_SECONDS = 7 * 24 * 3600
@@ -38,7 +38,7 @@ ACTIONS = {"start": _PUT, "parts": _PUT, "list": _LIST, "complete": _PUT, "abort
 
 class UploadRefused(ServiceError):
     """Raised for an `Upload` that is altered or expired, is for another caller, bucket, issuer or
-    version, or exceeds today's limits. The answer is always the same, so a stranger learns
+    version, or exceeds the current limits. The answer is always the same, so a stranger learns
     nothing."""
 
     status = 403
@@ -47,8 +47,8 @@ class UploadRefused(ServiceError):
 
 class Upload(NamedTuple):
     """The sealed values. `issuer` is the first of JWT_ISSUER, or ""; `caller` is the session name.
-    `size` is the object's size, `part_size` a full part's size, in bytes. OSS stores the object
-    with `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
+    `size` is the size of the object, and `part_size` is that of a full part (in bytes). OSS stores
+    the object with `headers` (Content-Type, Content-Disposition). `expires` is in unix seconds."""
 
     issuer: str
     caller: str
@@ -75,18 +75,18 @@ class Step(NamedTuple):
 
 
 Sign = Callable[[str, Mapping[str, str], Mapping[str, str]], str]
-"""Signs a URL of the sealed object, from a method, a query and the headers that must be sent."""
+"""Signs a URL of the upload's object. Arguments: method, query, headers that must be sent."""
 
 
 def read_start(
     wishes: Mapping[str, str], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
-    """Check the wishes for a new upload; the grant has handled its name and `policy`. Raises
-    InvalidParameter for a wish that is missing, malformed, not for a start, or not allowed."""
+    """Check the wishes for a new upload. `grant` has the object's name and the policy. Raises
+    InvalidParameter if a wish is missing, malformed or not allowed, or not for a new upload."""
     for name in sorted(wishes.keys() & MULTIPART_STEP):
-        raise InvalidParameter(name, "needs Upload as well; the answer to the start has it")
+        raise InvalidParameter(name, "needs Upload too; the answer to the first request has Upload")
     if grant.object_key is None:
-        raise InvalidParameter("object", "must name the object, or send name=auto")
+        raise InvalidParameter("object", "must be the object's name; or send name=auto instead")
     if wishes.get("size", "0") == "0":
         raise InvalidParameter("size", "must be given, at least 1; for size 0 use /signed-url")
     return Upload(
@@ -109,8 +109,8 @@ def seal(upload: Upload, secret: bytes) -> str:
 def unseal(
     text: str, secrets: tuple[bytes, ...], grant: Grant, limits: Limits, issuer: str, now: float
 ) -> Upload:
-    """Return the upload that was sealed for this caller, if today's limits would let it start.
-    Raises UploadRefused."""
+    """Return the upload in the seal `text`. Raises UploadRefused if the seal is wrong, or if the
+    upload is not this caller's, has expired, or is not allowed by today's limits."""
     opened = sealing.unseal(text, "multipart", "1", secrets)
     if opened is not None:
         upload = Upload(*opened)
@@ -125,7 +125,7 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
     """Check the wishes for a step of an upload; `per_minute` is CALLER_URLS_PER_MINUTE, where 0
     means no limit. Raises InvalidParameter."""
     for name in sorted(wishes.keys() & MULTIPART_START):
-        raise InvalidParameter(name, "is for the start only, because Upload has it already")
+        raise InvalidParameter(name, "is allowed only at the start of an upload")
     upload_id, action = wishes.get("upload_id", ""), wishes.get("action")
     if OWN_VARIABLES in wishes and action != "complete":
         raise InvalidParameter(OWN_VARIABLES, "is for action=complete only")
@@ -135,7 +135,7 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
         return Step("parts", upload_id, _numbers(wishes["parts"], upload.part_count, per_minute))
     if action not in ("list", "complete", "abort") or "parts" in wishes:
         raise InvalidParameter(
-            "action", "must be list, complete or abort, or absent if parts is sent"
+            "action", "must be list, complete or abort; leave it out if parts is sent"
         )
     after = wishes.get("after", "")
     if after and action != "list":
@@ -148,8 +148,8 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
 def signed(
     step: Step, upload: Upload, sign: Sign, limits: Limits, callback: Mapping[str, str]
 ) -> dict[str, object]:
-    """Sign the URLs of a step: one for each of its parts, or one for its only request. `callback`
-    has the parameters with which OSS calls back once the upload is complete."""
+    """Sign the URLs of one step: a URL for each part, or one URL if the step has no parts.
+    `callback` has the parameters with which OSS calls back once the upload is complete."""
     query, headers = {"uploadId": step.upload_id}, {}
     if step.operation == "parts":
         return {"Parts": [_part(number, query, upload, sign) for number in step.parts]}
@@ -168,7 +168,7 @@ def signed(
 
 def _part(number: int, query: Mapping[str, str], upload: Upload, sign: Sign) -> dict[str, object]:
     size = min(PART_BYTES, upload.size - (number - 1) * PART_BYTES)
-    # `Headers` has no length, because HTTP clients set the length and pages cannot set it.
+    # `Headers` is empty: HTTP clients set Content-Length themselves, and pages cannot set it.
     url = sign("PUT", {**query, "partNumber": str(number)}, {"Content-Length": str(size)})
     return {"Number": number, "Url": url, "Method": "PUT", "Headers": {}, "Size": size}
 

@@ -33,8 +33,8 @@ _FOREIGN = {"PUT": DOWNLOAD, "GET": _OF_PUT, "HEAD": (*_OF_PUT, *DOWNLOAD)}
 
 
 class UrlWish(NamedTuple):
-    """What a URL allows for 1 to 604,800 `seconds`. `headers` must be sent unchanged, `query` is
-    part of the URL, and `size` is the size of the body in bytes."""
+    """What a URL allows. It is valid for `seconds`, from 1 to 604,800. `headers` must be sent
+    unchanged, `query` is part of the URL, and `size` is the size of the body in bytes."""
 
     method: str
     seconds: int
@@ -46,10 +46,10 @@ class UrlWish(NamedTuple):
 def read_wish(
     wishes: Mapping[str, str], limits: Limits, key: AccessKey, login: Login | None
 ) -> UrlWish:
-    """Check the wishes for a URL; the grant has handled `object` and `policy`. Raises
-    InvalidParameter for a wish that is missing, malformed, not for the method, or not allowed."""
+    """Check the wishes for a URL. The grant has already handled `object` and `policy`. Raises
+    InvalidParameter for a wish that is missing, malformed, for another method, or not allowed."""
     if "object" not in wishes and "name" not in wishes:
-        raise InvalidParameter("object", "must name the object, or send name=auto")
+        raise InvalidParameter("object", "must be the object's name; or send name=auto instead")
     method = wishes.get("method", "PUT").upper()
     if method not in ACTIONS:
         raise InvalidParameter("method", f"must be one of {', '.join(ACTIONS)}")
@@ -78,7 +78,7 @@ def signed_url(
     has more parameters for OSS; a client cannot leave them out or change them."""
     object_key = grant.object_key or ""
     signer = Signer.at(now, key, settings.region)
-    # The size is signed. `Headers` leaves it out, because browsers set it and pages cannot.
+    # The size is signed. `Headers` has no Content-Length, because browsers set it and pages cannot.
     size = {} if wish.size is None else {"Content-Length": str(wish.size)}
     query, headers = {**wish.query, **(more_query or {})}, {**wish.headers, **size}
     where = settings.oss_endpoint, grant.bucket, object_key
@@ -90,7 +90,7 @@ def signed_url(
         **({} if wish.size is None else {"Size": wish.size}),
         "Expiration": signer.expiration(wish.seconds),
         "Object": object_key,
-        # The other members are in Scope, not at the top, as in a token (answer.py says why).
+        # A token's answer also has these members in Scope (answer.py gives the reason).
         "Scope": {"Bucket": grant.bucket, "Region": settings.region, "Policy": grant.policy},
     }
 
@@ -107,7 +107,7 @@ def _download(wishes: Mapping[str, str]) -> dict[str, str]:
     extension is safe, the browser shows the file with the extension's type."""
     found = {name: _value(name, wishes[name]) for name in DOWNLOAD if name in wishes}
     disposition = found.setdefault(DISPOSITION, "attachment")
-    # Strip only ASCII blanks. Browsers do not know a kind with other blanks, and show the file.
+    # Strip only ASCII blanks. If a kind has other blanks, browsers ignore it and show the file.
     kind = disposition.partition(";")[0].strip(" \t").lower()
     if kind == "attachment":
         return found
@@ -123,7 +123,7 @@ def _download(wishes: Mapping[str, str]) -> dict[str, str]:
 
 def _value(name: str, value: str) -> str:
     if name == "x-oss-process":
-        # Imported here because few URLs process a picture.
+        # The import is here because few URLs process a picture.
         from token_service.signing import image_operations
 
         fault = image_operations.fault(value)

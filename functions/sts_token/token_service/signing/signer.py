@@ -24,15 +24,15 @@ from token_service.signing.limits import Limits
 ALGORITHM = "OSS4-HMAC-SHA256"  # the name of signature V4 (vendor documentation)
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"  # how V4 says that the body is not signed
 _SIGNED = ("content-type", "content-md5")
-"""V4 always signs these headers and x-oss-* if they are sent."""
+"""V4 signs these headers and all x-oss-* headers that a request has."""
 
 MAX_TEMPORARY_SECONDS = 3600
-"""The limit for signatures of a temporary key. A signature expires with its key at the latest.
+"""How long a signature by a temporary key is valid at most. It also expires when its key expires.
 
 We cannot know when a key expires, since Function Compute passes no expiration, and the security
 token is opaque. Temporary keys are valid for 36 hours (vendor documentation), and part of this time
-may have passed. How early the platform replaces them is not verified on the real cloud (assumption
-34). This limit is our choice.
+may have passed. It is not verified on the real cloud how early the platform replaces them
+(assumption 34). This limit is our choice.
 """
 
 
@@ -60,11 +60,11 @@ class Signer(NamedTuple):
 
     @property
     def credential(self) -> str:
-        """The x-oss-credential: the id of the key, and the scope."""
+        """The value of x-oss-credential: the id of the key, and the scope."""
         return f"{self.key.access_key_id}/{self.scope}"
 
     def expiration(self, seconds: int) -> str:
-        """Return the time `seconds` after signing, in UTC, in the format of every Expiration."""
+        """Return the UTC time `seconds` after signing, in the format of the member Expiration."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.moment + seconds))
 
     def signature(self, text: str) -> str:
@@ -82,8 +82,8 @@ class Signer(NamedTuple):
         parameters: Mapping[str, str],
         headers: Mapping[str, str],
     ) -> str:
-        """Sign an object's URL. The URL is valid for `seconds`. `parameters` belong to the
-        operation; `headers` must be sent unchanged."""
+        """Sign an object's URL, which is valid for `seconds`. `parameters` are query parameters of
+        the operation. The client must send `headers` unchanged."""
         signed = {name.lower(): value for name, value in headers.items()}
         pairs = {
             **parameters,
@@ -140,16 +140,16 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 
 
 MIN_CUT_SECONDS = 60
-"""If a login ends soon, URLs and forms are valid until it ends, but at least for this time."""
+"""If a login ends soon, its URLs and forms get a shorter life, but at least this many seconds."""
 
 
 def lifetime(wish: str | None, limits: Limits, key: AccessKey | None, login: Login | None) -> int:
     """Return the seconds that a URL or form is valid: 1 to URL_EXPIRE_TIME_MAX or the key's limit.
 
-    `key` is the function's own key, or None if a session signs, because a session's end is known.
-
-    A wish (`expires`) is cut to the time that the login has left, but not below a minute. Raises
-    InvalidParameter for a wish that is malformed, or longer than the operator allows.
+    `key` is the function's own key, or None if a session signs. The key's limit does not apply to a
+    session, because the function knows when a session ends. If the login ends before the wished
+    time (`expires`), the result is shorter, but at least a minute. Raises InvalidParameter for a
+    wish that is malformed, or longer than the operator allows.
     """
     longest, by = limits.max_url_seconds, "URL_EXPIRE_TIME_MAX"
     if key is not None and key.security_token is not None and longest > MAX_TEMPORARY_SECONDS:

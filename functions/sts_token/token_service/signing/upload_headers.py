@@ -2,7 +2,7 @@
 
 A browser shows a file by its content type, so a stored HTML page or SVG can run scripts on the
 bucket's domain. Therefore, if types or sizes are limited, an object is stored as a download
-(Content-Disposition: attachment). A wish can store it inline if its type runs no scripts.
+(Content-Disposition: attachment). A wish may ask for `inline` if the type cannot run scripts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FORBID_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
 
 
 def upload_headers(wishes: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Return the headers of an upload of one type, which must be sent unchanged. They are
+    """Return the headers that an upload of one type must send unchanged. The headers are
     Content-Type, Content-Disposition and x-oss-forbid-overwrite, each only if limits or wishes need
     it. Raises InvalidParameter."""
     found = content_types.exact(wishes.get("content_type"), limits.content_types)

@@ -1,4 +1,4 @@
-"""Grant and Credentials -> token: the JSON members that the vendor's SDKs read."""
+"""Makes a token from a grant and credentials: the JSON members that the vendor's SDKs read."""
 
 from __future__ import annotations
 

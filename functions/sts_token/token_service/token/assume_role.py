@@ -20,23 +20,23 @@ from token_service.settings.values import AccessKey, Endpoint, is_plain
 from token_service.token.vendor_request import AssumeRoleRequest
 
 TOTAL_SECONDS, ATTEMPT_SECONDS = 4.5, 2.2
-"""The limits for the whole call (unless `end` is earlier) and for the first of two attempts."""
+"""Time limits for the whole call (`end` may be earlier), and for the first of two attempts."""
 WARM_SECONDS = 1.0
-"""The limit for warming up, because the first request waits for it."""
+"""The time limit for warm(). It is short, because the first request waits for warm()."""
 CLOCK_SECONDS = 900
-"""Allowed clock skew between us and STS. STS refuses signatures with a larger clock skew."""
+"""STS refuses a signature if our clock and the clock of STS differ by more than this time."""
 
 _HEADERS = {
     "Content-Type": "application/x-www-form-urlencoded",
     "Accept": "application/json",
-    # Both SDKs of the vendor send these two. In a request of ACS3, no other field names the action.
+    # Both SDKs of the vendor send these two headers. ACS3 requests name the action only here.
     "x-acs-action": "AssumeRole",
     "x-acs-version": "2015-04-01",
 }
 
 
 class RoleRequest(NamedTuple):
-    """Parameters of one AssumeRole: 900 to 43,200 seconds, a policy of 1 to 2,048 characters."""
+    """Parameters of one AssumeRole. `seconds`: 900 to 43,200. `policy`: 1 to 2,048 characters."""
 
     role_arn: str
     session_name: str
@@ -115,7 +115,7 @@ def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
     rpc = AssumeRoleRequest()
     rpc.set_method("POST")  # 3.1.0 defaults to GET
     rpc.set_accept_format("JSON")
-    # The SDK signs parameters of the body, but does not put them into a URL.
+    # The SDK signs the parameters of the body. They do not become a part of the URL.
     rpc.add_body_params("RoleArn", request.role_arn)
     rpc.add_body_params("RoleSessionName", request.session_name)
     rpc.add_body_params("DurationSeconds", request.seconds)
@@ -123,8 +123,8 @@ def _signed_form(request: RoleRequest, key: AccessKey, region: str) -> bytes:
     if key.security_token is not None:
         rpc.add_body_params("SecurityToken", key.security_token)
     url: str = rpc.get_url(region, key.access_key_id, key.access_key_secret)
-    # The string to sign is the whole sorted form, percent-encoded (vendor documentation). Each "%"
-    # of the form is "%25" in that string, and "%25" must be decoded last.
+    # The string to sign is the whole sorted form, percent-encoded (vendor documentation). In the
+    # string to sign, each "%" of the form is "%25", which must be decoded last.
     signed: str = rpc.string_to_sign.removeprefix("POST&%2F&")
     form = signed.replace("%26", "&").replace("%3D", "=").replace("%25", "%")
     return f"{form}&Signature={url.rpartition('&Signature=')[2]}".encode()
@@ -172,7 +172,7 @@ def _checked(given: Mapping[str, object], name: str, sound: Callable[[str], obje
 
 
 def _refusals() -> ModuleType:
-    """Load the module of the errors. This happens only when an error is raised."""
+    """Load the module that makes the errors. It is loaded only if an error is raised."""
     from token_service.token import refusals
 
     return refusals

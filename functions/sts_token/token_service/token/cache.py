@@ -20,7 +20,7 @@ MIN_SECONDS_LEFT = 300
 
 class _Entry(NamedTuple):
     credentials: Credentials
-    # In unix seconds. The entry is not served from this time on.
+    # In unix seconds. The entry is served only before this time.
     until: float
 
 
@@ -31,13 +31,13 @@ class _Flight:
     error: Exception | None = None
 
     def __init__(self) -> None:
-        # Locked while the call is under way. An Event would take four times as long.
+        # Locked until the call ends. A threading.Event would take four times as long as a Lock.
         self.under_way = threading.Lock()
         self.under_way.acquire()
 
 
 class CredentialsCache:
-    """Caches credentials by their request, at most `share` entries per caller. Thread-safe."""
+    """Caches the credentials of each RoleRequest, at most `share` per caller. Thread-safe."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, share: int = MAX_OF_ONE_CALLER
@@ -81,14 +81,14 @@ class CredentialsCache:
         return flight.credentials, False
 
     def _keep(self, request: RoleRequest, credentials: Credentials) -> None:
-        # The expiration is STS's own, since STS may grant less time than was asked for.
+        # Use the expiration that STS returned, since STS may grant less time than was asked for.
         expires = credentials.expires
         until = expires - max((expires - self._clock()) / 2, MIN_SECONDS_LEFT)
         with self._lock:
             if request not in self._entries:
                 name = request.session_name
                 if self._counts.get(name, 0) >= self._share:
-                    # This scans at most MAX_ENTRIES. The call to STS took much longer.
+                    # This search of at most MAX_ENTRIES entries is much faster than a call to STS.
                     self._evict(next(r for r in self._entries if r.session_name == name))
                 self._counts[name] = self._counts.get(name, 0) + 1
             self._entries[request] = _Entry(credentials, until)

@@ -41,7 +41,7 @@ class StsInvalidAnswer(ServiceError):
 
 
 def refusal(status: int, answer: object, key: AccessKey) -> ServiceError:
-    """Make the error for an answer that has another HTTP status than 200, or is not a JSON object.
+    """Make the error for an answer that has an HTTP status other than 200, or no JSON object.
     `key` is the access key that signed the request."""
     if not isinstance(answer, dict):
         return StsInvalidAnswer(f"STS answered HTTP {status} without JSON")
@@ -61,7 +61,7 @@ def _without_secrets(message: str, key: AccessKey) -> str:
     """Remove secrets. SignatureDoesNotMatch quotes the string to sign, with our security token."""
     message = message.partition("server string to sign is")[0].strip()[:1000]
     for secret in (key.access_key_secret, key.security_token, key.access_key_id):
-        # STS's secrets are longer. A text under 8 characters could be part of other words.
+        # A text of fewer than 8 characters could be part of a word. STS's secrets are longer.
         if secret and len(secret) >= 8:
             message = message.replace(secret, "***")
     return message

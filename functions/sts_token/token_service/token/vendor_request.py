@@ -1,8 +1,8 @@
-"""Imports the vendor's AssumeRoleRequest, but without modules that it loads and we never use.
+"""Imports the vendor's AssumeRoleRequest, with stand-ins for modules that we never use.
 
-Stand-ins for `requests`, `urllib.request` and an XML parser save a third of a cold start. Functions
-of percent.py replace two functions of the SDK, as they need a third of the time. This also affects
-any AcsClient of this process. aliyun-python-sdk-core has used these functions since 2.13.10.
+Stand-ins for `requests`, `urllib.request` and an XML parser save a third of a cold start. Two
+functions of the SDK are replaced by functions of percent.py, which need a third of the time. Any
+other AcsClient of this process then uses percent.py too. SDKs from 2.13.10 on have both functions.
 """
 
 from __future__ import annotations
