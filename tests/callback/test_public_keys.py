@@ -264,6 +264,25 @@ def test_a_key_that_is_there_is_fetched_again_after_a_minute_and_no_sooner(
         assert len(cdn.received) == fetches, later
 
 
+def test_a_key_that_verifies_is_not_fetched_again(cdn: ScriptedSts, clock: list[float]) -> None:
+    keys = OssKeys(None)
+    verify(keys, OWN)
+    clock[0] += 3600
+    verify(keys, OWN)
+    assert len(cdn.received) == 1
+
+
+def test_a_request_without_time_does_not_wait_for_the_fetch_of_another(
+    mocker: MockerFixture,
+) -> None:
+    keys = OssKeys(None)
+    fetching = mocker.patch.object(keys, "_fetching")
+    fetching.acquire.return_value = False
+    with pytest.raises(CallbackRefused):
+        verify(keys, OWN, seconds=-1)
+    fetching.acquire.assert_called_once_with(timeout=0.0)
+
+
 def test_no_two_urls_are_fetched_within_five_seconds(cdn: ScriptedSts, clock: list[float]) -> None:
     cdn.moves[:] = [answer(404, b"")]
     keys = OssKeys(None)

@@ -150,6 +150,22 @@ def test_a_sound_key_has_512_to_4096_bits_and_an_odd_exponent_from_3(
     assert read_pem(key_of(modulus, exponent)) == ((modulus, exponent),)
 
 
+def test_a_length_of_128_is_der_only_in_its_long_form() -> None:
+    """The single byte 0x80 means an indefinite length, which DER does not have."""
+    modulus = (1 << 967) - 1
+    content = number(modulus) + number(65537)
+    assert len(content) == 0x80
+    assert read_pem(key_of(modulus, 65537)) == ((modulus, 65537),)
+    indefinite = element(0x03, b"\x00\x30\x80" + content)
+    with pytest.raises(ValueError, match="a length that is not valid DER"):
+        read_pem(wrapped(element(0x30, RSA_ENCRYPTION + indefinite)))
+
+
+def test_padding_within_the_base64_is_refused() -> None:
+    with pytest.raises(ValueError, match="not base64"):
+        read_pem(BUNDLED.replace("MFww", "MFww=="))
+
+
 @pytest.mark.parametrize(
     ("modulus", "exponent"),
     [
