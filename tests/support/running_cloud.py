@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,9 @@ def running_cloud(
         # sign-in.
         env["JWT_SECRET"] = secrets.jwt_secret
     made = cloud.create(env, folder, secrets)
-    signer = cloud.load_signer(folder, public_key_url(ports.gateway))
-    app = App(env)
-    function = gateway.of_app(app, public_key=signer.public_key)
-    oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
-    with in_background([Service(function, listeners[0]), *oss_and_sts]):
-        yield RunningCloud(app, made, env, f"http://127.0.0.1:{ports.gateway}")
-    app.close()
-    made.storage.close()
+    with closing(made.storage), closing(App(env)) as app:
+        signer = cloud.load_signer(folder, public_key_url(ports.gateway))
+        function = gateway.of_app(app, public_key=signer.public_key)
+        oss_and_sts = cloud.services(made, signer, *listeners[1:], takes_v1=takes_v1)
+        with in_background([Service(function, listeners[0]), *oss_and_sts]):
+            yield RunningCloud(app, made, env, f"http://127.0.0.1:{ports.gateway}")
