@@ -229,8 +229,8 @@ def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
     if missing:
         yield f"- Add {' and '.join(missing)}."
     if "AUTH" not in variables:
-        "- Say who may ask: JWT_SECRET with AUTH=jwt, the default; or AUTH=anonymous for"
-        yield "  everybody, in one folder, as in the vendor's sample."
+        yield "- Set JWT_SECRET, so that only your logins get tokens. Or set AUTH=anonymous:"
+        yield "  then all users share one folder, as in the vendor's sample."
     source = shlex.quote(str(out if out.is_absolute() else f"./{out}"))
     yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
     yield f"- Replace {_KEY[0]} and {_KEY[1]}"

@@ -111,6 +111,7 @@ def test_what_is_printed_has_names_and_no_secret(
     assert SECRET not in out
     assert "LTAI5tVendors" not in out
     assert "- Add BUCKET_NAME and OSS_REGION." in out
+    assert "- Set JWT_SECRET, so that only your logins get tokens. Or set AUTH=anonymous:\n" in out
     assert "- Replace ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET\n" in out
     assert "  by a role: " in out
     assert "version control" not in out
@@ -135,7 +136,9 @@ def test_what_is_said_beside_the_config_counts(
     assert made["OSS_REGION"] == "cn-shanghai"
     assert made["POLICY_FILE"] == "bucket_read_policy"
     assert (made["AUTH"], made["OBJECT_PREFIX"]) == ("anonymous", "app/")
-    assert "- Add " not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "- Add " not in out
+    assert "JWT_SECRET" not in out
 
 
 @pytest.mark.parametrize(
