@@ -23,6 +23,12 @@ def test_every_character_of_ascii_is_encoded_as_urllib_encodes_it() -> None:
         assert percent.encoded(f"a{chr(code)}") == quote(f"a{chr(code)}", "")
 
 
+def test_a_slash_is_encoded_beside_other_letters_and_in_bytes() -> None:
+    """urllib's quote keeps the slash, unless it is told otherwise."""
+    assert percent.encoded("ä/b") == "%C3%A4%2Fb"
+    assert percent.encoded(b"a/b") == "a%2Fb"
+
+
 @given(st.binary())
 def test_bytes_are_encoded_as_urllib_encodes_them(raw: bytes) -> None:
     """If the SDK's AcsClient runs in this process, it also uses this code, and may pass bytes."""
