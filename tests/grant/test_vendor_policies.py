@@ -269,6 +269,15 @@ def test_a_deny_may_be_about_anything() -> None:
     assert resources(vendors, f"{PREFIX}a.jpg")[1] == "acs:oss:*:*:my-bucket/keep/*"
 
 
+def test_a_bracket_in_a_resource_is_a_letter_and_no_wildcard() -> None:
+    """RAM knows only "*" and "?". Python's fnmatch would read "[ab]" as "a" or "b"."""
+    vendors = policy(allow("acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX/[ab]*"))
+    opened = resources(vendors, f"{PREFIX}[ab].jpg")
+    assert opened == ["acs:oss:*:*:my-bucket/uploads/alice/[ab].jpg"]
+    with pytest.raises(InvalidParameter):
+        vendors.render(BUCKET, PREFIX, f"{PREFIX}a.jpg")
+
+
 def test_a_grant_of_one_object_opens_that_key_and_lists_nothing() -> None:
     vendors = policy(
         allow(["acs:oss:*:*:$BUCKET_NAME/$OBJECT_PREFIX", OWN], "oss:PutObject"),
