@@ -22,6 +22,7 @@ from token_service.callback.verify import MAX_BODY_BYTES, Callback, confirm, ver
 from token_service.grant.grants import Grant
 from token_service.http import fc_event
 from token_service.http.messages import Request
+from token_service.login.callers import Login
 from token_service.oss_client import ObjectHead
 from token_service.settings.addresses import Url
 from token_service.settings.values import Endpoint
@@ -89,6 +90,21 @@ def test_a_callback_is_what_was_granted_and_uploaded() -> None:
     assert accept(given_size) == Callback(
         "alice", None, "my-bucket", KEY, ETAG, 5, 640, 480, "5C9B3F1A2D4E6F708192A3B4"
     )
+
+
+def test_a_callback_says_when_its_login_was_made_and_has_osss_request_id() -> None:
+    signed_in = GRANT._replace(login=Login("alice", NOW - 100, 900))
+    upload = about("my-bucket", KEY, ETAG, 5, reqId="a-B9")
+    found = accept(OSS.call(scope(signed_in), **upload))
+    assert (found.issued, found.request_id) == (int(NOW) - 100, "a-B9")
+
+
+def test_a_content_type_may_have_a_parameter_but_must_be_there() -> None:
+    request = sound()
+    others = {n: v for n, v in request.headers.items() if n != "content-type"}
+    given = {**others, "content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
+    assert accept(request._replace(headers=given)) == accept(request)
+    assert "the body is not" in refusal(request._replace(headers=others))
 
 
 def test_what_is_no_image_has_no_pixels() -> None:
@@ -305,6 +321,13 @@ def test_a_body_of_another_kind_is_refused(body: bytes) -> None:
 def test_a_huge_body_is_refused_before_it_is_read() -> None:
     huge = sound().body + b"&" + b"x" * (32 << 20)
     assert refusal(sound()._replace(body=huge)) == f"the body exceeds {MAX_BODY_BYTES} bytes"
+
+
+def test_a_body_may_have_the_most_bytes_and_no_more() -> None:
+    body = sound().body
+    fitting = body + b"x" * (MAX_BODY_BYTES - len(body))
+    assert "exceeds" not in refusal(sound()._replace(body=fitting))
+    assert "exceeds" in refusal(sound()._replace(body=fitting + b"x"))
 
 
 def test_the_longest_key_fits() -> None:
