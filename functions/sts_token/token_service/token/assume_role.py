@@ -159,7 +159,7 @@ def _is_expiration(text: str) -> bool:
     """Whether a time has the form that mobile SDKs read: no offset, no fraction, no local time."""
     # No pattern is used here, because compiling it would add 0.3 ms to each cold start.
     try:
-        return f"{datetime.fromisoformat(text[:-1]).isoformat()}Z" == text
+        return f"{datetime.fromisoformat(text[:-1]).isoformat()}Z" == text and len(text) == 20
     except ValueError:
         return False
 
