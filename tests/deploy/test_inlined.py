@@ -10,7 +10,7 @@ import ast
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
     # If a function has a role, the platform opens a session of this role, and puts the session's
     # key into the function's variables.
     session = identities.assume(function, "function-compute", None, 3600)
-    with in_background(services):
+    with closing(storage), in_background(services):
         yield {
             **stack.properties("Function")["EnvironmentVariables"],
             "FC_REGION": REGION,
@@ -138,7 +138,6 @@ def deployed(folder: Path, text: str, **parameters: object) -> Iterator[dict[str
             "OSS_ENDPOINT": f"http://127.0.0.1:{services[0].port}",
             "STS_ENDPOINT": f"http://127.0.0.1:{services[1].port}",
         }
-    storage.close()
 
 
 def call(code: Path, env: dict[str, str], login: str) -> dict[str, Any]:

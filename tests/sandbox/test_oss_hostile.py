@@ -8,7 +8,7 @@ import encodings.aliases
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -164,8 +164,8 @@ def running(folder: Path) -> Iterator[Service]:
     storage.create_bucket(BUCKET)
     # V1 is accepted, so that hostile V1 signatures are parsed and not only refused.
     app = create_app(storage, identities, region=REGION, clock=clock, takes_v1=True)
-    yield Service(app, storage, folder)
-    storage.close()
+    with closing(storage):
+        yield Service(app, storage, folder)
 
 
 @pytest.fixture(scope="module")
