@@ -1,7 +1,7 @@
 """The rights of the key that runs `s deploy`. (The function itself has no key.)
 
-`make doctor` and docs/deploy.md show the same list, and a test compares the two lists. We
-think that this list is complete, which is not verified on the real cloud (assumption 85).
+`make doctor` and docs/deploy.md show the same list, and a test compares the two lists. We think
+that this list is complete, which is not verified on the real cloud (assumption 85).
 """
 
 from __future__ import annotations

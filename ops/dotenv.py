@@ -46,8 +46,8 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A variable whose value `s` changes. `written` is the length of the value in `.env`, and
-    `arrives` is its length after the change, in characters."""
+    """A variable whose value `s` changes. `written` is the length of the value before the change,
+    and `arrives` is its length after the change, in characters."""
 
     name: str
     written: int
@@ -86,8 +86,8 @@ def load(folder: Path, environment: Mapping[str, str]) -> Loaded:
     changes = []
     for name, entry in entries.items():
         cut = entry.cut if name in names else 0
-        # `s` may cut a value at "#" and also expand a "$" in it. The reported cause
-        # is then "$": quotes prevent the cut, but `s` would still expand the "$".
+        # `s` may cut a value at "#" and also expand a "$" in it. The reported cause is then "$",
+        # because quotes prevent the cut, but `s` would still expand the "$".
         is_expanded = variables[name] != before[name]
         why = "endless" if name in endless else "$" if is_expanded else "#" if cut else ""
         if why:

@@ -10,9 +10,9 @@ these rules:
 - if no other rule fits, one character.
 
 Upper and lower case count as the same, and repeated punctuation does not count. A secret with fewer
-than MIN_PIECES pieces is weak. For example, "password" written four times has only
-two pieces, and 0123456789abcdef written twice has only three. A secret from `openssl rand`,
-`token_urlsafe` or `uuid4` has almost as many pieces as characters.
+than MIN_PIECES pieces is weak. For example, "password" written four times has only two pieces, and
+0123456789abcdef written twice has only three. A secret from `openssl rand`, `token_urlsafe` or
+`uuid4` has almost as many pieces as characters.
 
 This finds careless secrets, but not all weak ones: a line of a poem may pass.
 """
@@ -70,8 +70,8 @@ def _piece(text: str, at: int) -> int:
 
 
 def _run(text: str, at: int) -> int:
-    """Return the length of the run from `at`. A run goes up (abc), goes
-    down (987), or repeats one character (aaa)."""
+    """Return the length of the run from `at`. From character to character, a run goes up by one
+    (abc), goes down by one (987), or stays the same (aaa)."""
     if at + 1 == len(text) or not text[at].isalnum():
         return 1
     step = ord(text[at + 1]) - ord(text[at])

@@ -25,7 +25,8 @@ PARTS = ("what", "look", "do", "mended")
 WHO = ("app", "operator", "user", "network", "cloud")
 """Who can cause an error: the values that the member `who` may have."""
 LOGS = ("function", "bucket", "none")
-"""Where an operator finds the code (the member `log`): in one of two logs, or in no log."""
+"""Where an operator finds the code (the member `log`): in the function's log, in the bucket's own
+log, or in no log."""
 SOURCES = ("function", "STS", "OSS", "page")
 """Where an error code comes from (the member `from`). "page" is the web page."""
 FAMILIES = frozenset({"InvalidParameter"})

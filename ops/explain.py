@@ -42,9 +42,9 @@ class Row:
     """One operation: the RAM actions that it needs, and whether it is allowed in each place.
 
     An operation on a whole bucket is judged only in the places "root" and "other". In every other
-    place, `allowed` is None for an operation on a whole bucket.
-    `open` names the places where the answer is not known: the sandbox refuses the operation there,
-    but only because of an action that the real OSS may not require.
+    place, `allowed` is None for an operation on a whole bucket. `open` names the places where the
+    answer is not known: the sandbox refuses the operation there, but only because of an action that
+    the real OSS may not require.
     """
 
     operation: str
@@ -99,8 +99,8 @@ def explain(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def places(grant: Grant, neighbours_prefix: str) -> dict[str, Place]:
-    """Return the folders that the command checks against the grant, each with its name. The first
-    is the grant's own folder."""
+    """Return the places that the command checks against the grant, each with its name. The first is
+    the grant's own folder, or its object if the grant is for one object."""
     bucket, prefix = grant.bucket, grant.prefix
     other_bucket = "other-bucket" if bucket != "other-bucket" else "another-bucket"
     folders = {

@@ -93,8 +93,8 @@ def discover(issuer: str) -> Found:
 
 
 def _https(text: str) -> Url | None:
-    """Return the URL if it is https and all programs read it from .env in the same way.
-    Otherwise return None."""
+    """Return the URL if it is https and all programs read it from .env in the same way. Otherwise
+    return None."""
     try:
         found = url(text)
     except Refused:

@@ -91,7 +91,7 @@ def bundled() -> Mapping[str, Described]:
 
 def offered() -> tuple[str, ...]:
     """Return the names of the policies that template.yml offers. The last policy allows the most
-    actions."""
+    operations."""
     return tuple(name for name, one in bundled().items() if one.is_offered)
 
 

@@ -57,8 +57,8 @@ def text() -> str:
 
 
 def is_plain(template: str) -> bool:
-    """Whether a template can be rendered in advance. Such a template has only values, conditions
-    on whether there is a prefix, and fixed text that has no "<"."""
+    """Whether a template can be rendered in advance. Such a template has only values, conditions on
+    whether there is a prefix, and fixed text that has no "<"."""
     found = list(Environment(autoescape=False).parse(template).find_all(nodes.Node))  # noqa: S701
     return "<" not in template and all(
         isinstance(node, _PLAIN)

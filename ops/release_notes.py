@@ -6,9 +6,9 @@ Accelerator*; the READMEs of its technical solutions). If the region is the word
 console uses the region that the user visited last, and shows it. The user can change the region.
 
 ROS reads a template of at most 524,288 bytes from OSS, or over http or https. The address of the
-template has at most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All
-of the vendor's own links name a template on OSS. It is not verified on the real cloud (assumption
-79) whether the console accepts any https address, also with redirects.
+template has at most 1,024 bytes (vendor documentation, *ALIYUN::ROS::Stack*: TemplateURL). All of
+the vendor's own links name a template on OSS. It is not verified on the real cloud (assumption 79)
+whether the console accepts any https address, also with redirects.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def links(release_url: str) -> list[str]:
 
 def section(changelog: str, version: str) -> Section:
     """Return the changelog's section of a version, or Unreleased if the version has no section.
-    Raises PackageError if the heading of Unreleased names another version, or if the section is
-    missing or empty."""
+    Raises PackageError if Unreleased is needed, but is missing or names another version in its
+    heading. Also raises PackageError if the section to return is empty."""
     found = dict(
         re.findall(r"^## \[(.+?)\][^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     )

@@ -233,8 +233,8 @@ def _of_function(routes: Sequence[str], facts: _Facts) -> Iterator[Statement]:
 def _used(
     statements: Mapping[str, list[dict[str, Any]]], routes: Sequence[str], facts: _Facts
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the rights in `statements` that the upload role needs. Tokens need all of them.
-    Signed URLs need only the rights for reading. Other routes need no rights of this role."""
+    """Return the rights in `statements` that the upload role needs. Tokens need all of them. Signed
+    URLs need only the rights for reading. Other routes need no rights of this role."""
     if _TOKENS & set(routes):
         return dict(statements)
     if "/signed-url" not in routes or not facts.can_read:

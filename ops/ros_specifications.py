@@ -1,8 +1,8 @@
 """The resource types of ROS: the vendor's specifications, read from the ros-cdk wheels.
 
 The wheels contain JavaScript that the vendor generated from the specifications. This module reads
-it as text, and never runs it. The vendor's own CDK checks templates with this JavaScript.
-We assume that ROS follows the same rules, which is not verified on the real cloud (assumption 30).
+it as text, and never runs it. The vendor's own CDK checks templates with this JavaScript. We assume
+that ROS follows the same rules, which is not verified on the real cloud (assumption 30).
 ros_template.py compares templates with the specifications.
 """
 

@@ -3,9 +3,9 @@
 The runtime python3.10 preinstalls aliyun-python-sdk-sts, its core, and cryptography (vendor
 documentation). The template contains the other packages. A template is text and has a size limit,
 so compiled modules, comments and docstrings are left out. If the limit allows it, the template also
-contains byte code of our own modules. If there is too little space for all byte code, the
-modules that a first request imports come first. The template's own comments are also left out,
-because of the size limit.
+contains byte code of our own modules. If there is too little space for all byte code, the modules
+that a first request imports come first. The template's own comments are also left out, because of
+the size limit.
 """
 
 from __future__ import annotations

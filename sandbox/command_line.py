@@ -15,8 +15,8 @@ from pathlib import Path
 
 
 def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
-    """Return each of the `names` that make got as an argument. `names` are the variables for
-    which $(origin) reports "command line".
+    """Return each of the `names` that make got as an argument. `names` are the variables for which
+    $(origin) reports "command line".
 
     Raises OSError if the arguments of the process `make_pid` cannot be read.
     """

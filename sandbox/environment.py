@@ -62,8 +62,8 @@ def _is_local(url: str) -> bool:
 
 
 def _is_in(url: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
-    """Whether the host in `url` is an address in `networks`. `url` may also be a host without
-    a scheme, with or without a port.
+    """Whether the host in `url` is an address in `networks`. `url` may also be a host without a
+    scheme, with or without a port.
 
     For a host name the result is False, because a name may resolve to any address. Only the name
     localhost counts as loopback.
@@ -210,10 +210,11 @@ def sandbox_environment(
 
 
 def believed_elsewhere(taken: Mapping[str, str]) -> list[str]:
-    """Return the variables in `taken` that may have effects outside the sandbox: other systems may
-    trust its answers. If there is such a variable, pages and demo logins are refused. For
-    example, tokens of another STS may allow anything. Seals and webhook signatures may be made with
-    the developer's own secret, and webhooks may reach the developer's own back end."""
+    """Return the variables in `taken` that may have effects outside the sandbox, because other
+    systems may then trust what the function gives out. If there is such a variable, pages and demo
+    logins are refused. For example, tokens of another STS may allow anything. Seals and webhook
+    signatures may be made with the developer's own secret, and webhooks may reach the developer's
+    own back end."""
     given = ("STS_ENDPOINT", "CALLBACK_SECRET", "MULTIPART_SECRET", "UPLOAD_HOOK_SECRET")
     found = [name for name in given if taken.get(name)]
     hook = taken.get("UPLOAD_HOOK_URL", "")

@@ -221,8 +221,8 @@ def _by_address_only(app: ASGIApp, listener: socket.socket) -> ASGIApp:
 
 def _without_own_routes(app: ASGIApp) -> ASGIApp:
     """Refuse all paths under /sandbox/ except the sign-in. Refuse large bodies too, since the
-    gateway holds them in memory. The sandbox sends callbacks, and fetches their public key,
-    over loopback, so others in the network do not need these paths."""
+    gateway holds them in memory. The sandbox sends callbacks, and fetches their public key, over
+    loopback, so others in the network do not need these paths."""
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -263,8 +263,9 @@ def lines(address: str, ports: Ports, settings: Settings, stream: TextIO) -> lis
 
 
 def _qr_lines(url: str, stream: TextIO) -> list[str]:
-    """The lines of a QR code with the URL, and of the empty margin around it. The list is
-    empty if the terminal is too narrow.
+    """The lines of a QR code with the URL, and of the empty margin around it. There are no lines if
+    `stream` is not a terminal, if the terminal is too narrow, or if its encoding lacks the
+    characters of the code.
 
     The output sets its own colours, black on white, since the terminal's colours are unknown. With
     NO_COLOR the QR code looks normal on a dark terminal, and inverted on a light terminal. Most

@@ -1,9 +1,8 @@
 """Builds the page, web/page -> dist/web: alone (make web), or in the background of `make run`.
 
 The build needs Node.js and npm, but no Python packages. Only one build runs at a time, and other
-builds wait. When a background build has waited, it checks whether a build is still needed.
-When a build ends, its child processes end too. When `make run` ends, even by a kill, its build ends
-too.
+builds wait. When a background build has waited, it checks whether a build is still needed. When a
+build ends, its child processes end too. When `make run` ends, even by a kill, its build ends too.
 """
 
 from __future__ import annotations

@@ -155,9 +155,9 @@ class _Condition:
     NotIpAddress and two networks, and it denies everybody outside of both networks.
 
     The condition is false if the access does not have the key, or if the key's value cannot be read
-    as the operator's type. This also holds for negative operators. It is not verified on
-    the real RAM that a negative operator is false in these cases (assumption 8). An Allow with
-    a false condition gives no right, so the sandbox's rule is the stricter one for an Allow.
+    as the operator's type. This also holds for negative operators. It is not verified on the real
+    RAM that a negative operator is false in these cases (assumption 8). An Allow with a false
+    condition gives no right, so the sandbox's rule is the stricter one for an Allow.
     """
 
     operator: str

@@ -84,8 +84,8 @@ class RequestNotes:
                 elif message["type"] == "http.response.body":
                     if len(body) <= _MAX_BODY:
                         body.extend(message.get("body", b"")[: _MAX_BODY + 1])
-                    # Add the note before the last part of the answer is sent. After that part,
-                    # the client may ask for the note at once.
+                    # Add the note before the last part of the answer is sent. After that part, the
+                    # client may ask for the note at once.
                     if not message.get("more_body", False):
                         error = state.get("error")
                         self.add(session, **_noted(scope, server, status, bytes(body), error))

@@ -145,8 +145,8 @@ def signed_disposition(site: Site) -> Finding:
     """Send PUTs by URLs that sign content-disposition as an additional header.
 
     The first PUT sends the header as it was signed, the second sends it with another value, and the
-    third does not send it. OSS stores the first PUT. If OSS refuses the other two PUTs, a
-    client cannot change the disposition that the URL signs.
+    third does not send it. OSS stores the first PUT. If OSS refuses the other two PUTs, a client
+    cannot change the disposition that the URL signs.
     """
     key = site.session(allow(site, "PutObject", "disposition/*"))
 

@@ -348,8 +348,8 @@ def unknown_header(site: Site) -> Finding:
 def write_condition(site: Site) -> Finding:
     """Send AppendObject and InitiateMultipartUpload with If-None-Match.
 
-    The assumption holds if OSS refuses both. By the vendor's documentation, OSS also refuses
-    PutObject with this header.
+    The assumption holds if OSS refuses both. According to the vendor's documentation, OSS also
+    refuses PutObject with this header.
     """
     key = site.session(allow(site, "PutObject", "condition-on-write/*"))
     header = {"if-none-match": "*"}

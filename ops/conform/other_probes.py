@@ -115,9 +115,8 @@ def platform_cors(site: Site) -> Finding:
 def empty_variables(site: Site) -> Finding:
     """GET /health of a function that s.yaml or template.yml deployed. Both set empty variables.
 
-    If the answer is 200, the function treats an empty variable as not set. An answer of
-    500 names a variable that was deployed with an empty value, but has another value in the
-    function.
+    If the answer is 200, the function treats an empty variable as not set. An answer of 500 names a
+    variable that was deployed with an empty value, but has another value in the function.
     """
     return _healthy(site.function("GET", "/health"))
 

@@ -110,8 +110,8 @@ def _deleted_together(site: Site, keys: Iterable[str]) -> list[str]:
 
 
 def _fault(what: str, ask: Callable[[], Answer]) -> list[str]:
-    """If the request to delete failed, return one line with the reason, because something may be
-    left in the bucket. Otherwise return no line."""
+    """If a request of the clean-up failed, return one line with the reason, because something may
+    be left in the bucket. Otherwise return no line."""
     try:
         answer = ask()
     except NotTried as reason:

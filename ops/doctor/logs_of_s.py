@@ -40,8 +40,8 @@ class _Log(NamedTuple):
 
 
 def logs_of_s(patient: Patient) -> Finding:
-    """Report which secrets are in the logs, and in how many files. The report contains no
-    secret. Links are not followed."""
+    """Report which secrets are in the logs, and in how many files. The report contains no secret.
+    Links are not followed."""
     folder = home_of(patient.shell) / "logs"
     user = Path(patient.shell.get("HOME") or "/")
     name = f"~/{folder.relative_to(user)}" if folder.is_relative_to(user) else str(folder)

@@ -53,8 +53,8 @@ def instances(patient: Patient) -> Finding:
         )
     return warned(
         f"{name}={number}: one page of the vendor allows {SURE_INSTANCES} instances for all "
-        "functions of an account in a region together, and another page allows 300. Which "
-        "page is right, is not verified on the real cloud (assumption 81). If the quota is less "
+        "functions of an account in a region together, and another page allows 300. It is not "
+        "verified on the real cloud (assumption 81) which page is right. If the quota is less "
         "than MAX_INSTANCES, `s deploy` fails and sets no limit on instances, so look up the "
         "quota in the console first"
     )

@@ -52,8 +52,8 @@ def _parts(own: Series, bare: Series) -> Iterator[str]:
     names = ["platform", "runtime", "import", "first call"]
     yield _time("  of this, the cold start", [rest], "longer than a warm call of the same kind")
     if bare.cold():
-        # The platform may start a runtime before the call arrives. The process of such a runtime
-        # is older than the call.
+        # The platform may start a runtime before the call arrives. The process of such a runtime is
+        # older than the call.
         starts = [one.process_seconds for one in bare.cold() if one.process_seconds is not None]
         platform = _extra(bare)
         runtime = min(median(starts), platform) if starts else 0.0

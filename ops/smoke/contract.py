@@ -1,8 +1,8 @@
 """Pure functions that check the token URL's answer. They check what every client needs.
 
 Each function returns the faults as text that quotes no token. If only one client demands something,
-clients.py checks it. The facts for each rule were seen in real clients: Android 2.9.20, iOS
-2.11.1, ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
+clients.py checks it. The facts for each rule were seen in real clients: Android 2.9.20, iOS 2.11.1,
+ali-oss 6.23, oss2, and the SDKs that read the URL as a `credentials_uri`.
 """
 
 from __future__ import annotations

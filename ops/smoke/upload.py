@@ -114,8 +114,7 @@ def neighbours(prefix: str, mark: str) -> tuple[str, ...]:
     """Return prefixes to which a token for `prefix` must give no access.
 
     These are a sibling folder, a longer prefix with the same beginning, and the root of the bucket.
-    If a policy lacks the last slash of `prefix`, the policy also gives access to the longer
-    prefix.
+    If a policy lacks the last slash of `prefix`, the policy also gives access to the longer prefix.
     """
     parent, _, _ = prefix.rstrip("/").rpartition("/")
     above = f"{parent}/" if parent else ""

@@ -61,8 +61,8 @@ def readings(
         found.append((segment, rest))
     if label:
         found.append((label, whole))
-    # Different readings of the URL may give the same target. The dict removes repeated targets,
-    # and keeps the order.
+    # Different readings of the URL may give the same target. The dict removes repeated targets, and
+    # keeps the order.
     targets = list(dict.fromkeys(Target(bucket, _key(key)) for bucket, key in found))
     if whole and not targets:
         raise invalid_bucket_name(segment)

@@ -98,8 +98,8 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class _Claim:
-    """The identity that a request claims. The function `attempts` gets the secret
-    of the claimed key, and computes the signatures that would be valid for this request."""
+    """The identity that a request claims. The function `attempts` gets the secret of the claimed
+    key, and computes the signatures that would be valid for this request."""
 
     access_key_id: str
     security_token: str | None

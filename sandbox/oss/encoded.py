@@ -12,8 +12,8 @@ def decode_base64(text: str) -> bytes:
 
 
 def parse_json(raw: bytes | str) -> object:
-    """Parse one JSON document. Raises ValueError if it is malformed, or if one of its texts cannot
-    be written as UTF-8.
+    """Parse one JSON document. Raises ValueError if it is malformed or nested too deeply, or if one
+    of its texts cannot be written as UTF-8.
 
     A lone "\\ud800" would be parsed, but could not be sent on as UTF-8.
     """

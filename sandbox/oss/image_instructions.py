@@ -17,8 +17,8 @@ from sandbox.oss.errors import OssError, invalid_argument, not_implemented
 
 MAX_CHARACTERS = 4096  # length of x-oss-process (the sandbox's own limit)
 MAX_ACTIONS = 16
-"""Maximum number of actions. A request with more actions is refused as too long
-(EC 0017-00000288). The number is not verified on the real OSS (assumption 20)."""
+"""Maximum number of actions. A request with more actions is refused as too long (EC 0017-00000288).
+The number is not verified on the real OSS (assumption 20)."""
 
 MAX_TEXT_BYTES = 64  # of a watermark's text in UTF-8
 MAX_SIDE = 16384
@@ -127,12 +127,12 @@ Step = Resize | Crop | Rotate | Watermark
 
 @dataclass(frozen=True)
 class Instructions:
-    """What a request asks for. Steps are done one after another. Actions are for the whole image.
+    """What a request asks for: steps, which are done in their order, and settings of the image.
 
-    In a request, an action may come before, between or after the steps.
-    `format` is "" if the result keeps the format of the source. `auto_orient` turns the
-    source by its EXIF data, before the first step.
-    `info` must be the only action, since it returns JSON about the source instead of an image.
+    In a request, the actions for settings may come before, between or after the actions for steps.
+    `format` is "" if the result keeps the format of the source. `auto_orient` turns the source by
+    its EXIF data, before the first step. `info` must be the only action, since it returns JSON
+    about the source instead of an image.
     """
 
     steps: tuple[Step, ...] = ()

@@ -1,8 +1,7 @@
 """The parameters and x-oss- headers that the sandbox knows; others are refused, never ignored.
 
 If an unknown name were ignored, a request could overwrite a protected object, or list everything
-instead of a part. It is not verified (assumption 39) how the real OSS treats
-unknown names.
+instead of a part. It is not verified (assumption 39) how the real OSS treats unknown names.
 
 Two kinds of names are ignored. The first kind is a header for uploads that comes with a request
 which does not use it: a read, a delete, or another step of a multipart upload. For example, some

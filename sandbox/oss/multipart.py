@@ -48,7 +48,7 @@ _CLIENT_ENCRYPTION = {
 def initiate(call: Call, site: Site) -> Response:
     """InitiateMultipartUpload: begin an upload.
 
-    If the object exists and x-oss-forbid-overwrite forbids overwriting, this request is refused,
+    If the object exists and x-oss-forbid-overwrite forbids overwriting, this request is refused
     before any part is sent. The object that is completed later gets the headers of this request.
     Neither rule is verified on the real OSS (assumptions 61 and 62).
     """

@@ -396,9 +396,9 @@ def _described(info: ObjectInfo, link: ObjectInfo | None) -> ObjectInfo:
 
     Size, ETag, Content-MD5 and storage class are those of the object, not of the link. The time is
     the later of two times: the object's time and the link's time. All other values are from the
-    link (HeadObject, help.aliyun.com/document_detail/31984). The CRC is the object's CRC too,
-    since SDKs compare the CRC with the received bytes. It is not verified that the real OSS sends
-    the object's CRC (assumption 42).
+    link (HeadObject, help.aliyun.com/document_detail/31984). The CRC is the object's CRC too, since
+    SDKs compare the CRC with the received bytes. It is not verified that the real OSS sends the
+    object's CRC (assumption 42).
     """
     if link is None:
         return info
@@ -501,8 +501,8 @@ def _process_image(
     """Answer with a processed image. The answer always has the whole image, since Range is ignored.
 
     The answer has the ETag of the stored object (vendor documentation). The answer does not have
-    the object's CRC and encoding, because they do not fit the processed image. SDKs would check
-    the CRC.
+    the object's CRC and encoding, because they do not fit the processed image. SDKs would check the
+    CRC.
     """
     with site.storage.open(call.bucket, call.key) as opened:
         info = _described(opened.info, link)

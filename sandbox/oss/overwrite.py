@@ -92,9 +92,9 @@ def parse_rules(body: bytes, account: str) -> str:
     """Read PutBucketOverwriteConfig's document, and return the text that is stored for a bucket.
 
     Raises NotImplemented for unknown principals. The sandbox knows the account (by its id),
-    sessions of roles, and "*". Raises MalformedXML for a wrong document, for example one
-    without rules, or with one ID for two rules. It is not verified that the real OSS refuses such
-    documents (assumption 58).
+    sessions of roles, and "*". Raises MalformedXML for a wrong document, also for a document
+    without rules and for two rules with one ID. It is not verified that the real OSS refuses these
+    two kinds of documents (assumption 58).
     """
     elements = parse(body, "OverwriteConfiguration").findall("Rule")
     if not 1 <= len(elements) <= MAX_RULES:

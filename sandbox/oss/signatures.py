@@ -19,10 +19,9 @@ from urllib.parse import quote
 V4_ALGORITHM = "OSS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 BLANKS = " \t"
-"""The blanks around a header's value. The signature does not cover them (RFC 9110, 5.5).
-Python's strip() would also remove latin-1 blanks, which are stored as a part of the value. If
-strip() were used, the stored content type or disposition would have blanks that the signed value
-lacks."""
+"""The blanks around a header's value. The signature does not cover them (RFC 9110, 5.5). Python's
+strip() would also remove latin-1 blanks, which are stored as a part of the value. If strip() were
+used, the stored content type or disposition would have blanks that the signed value lacks."""
 
 RESPONSE_OVERRIDES = frozenset(
     f"response-{name}"

@@ -266,8 +266,8 @@ class Storage:
             raise
 
     def check_there(self) -> None:
-        """Raise SandboxGone if the folder was removed while the storage was open. Without
-        this check, the open index would still list the lost objects."""
+        """Raise SandboxGone if the folder was removed while the storage was open. Without this
+        check, the open index would still list the lost objects."""
         try:
             is_there = self._data.is_dir() and _file_id(self._index_path) == self._index_id
         except FileNotFoundError:
@@ -288,7 +288,7 @@ class Storage:
         )
 
     def close(self) -> None:
-        """Close the index. Nobody may call a method of the storage after close()."""
+        """Close the index. No method of the storage may be called after close()."""
         with self._lock:
             self._index.close()
         self._folder_lock.close()
@@ -594,10 +594,9 @@ class Storage:
     ) -> ObjectInfo:
         """Make an object from `parts`, and drop all other parts of the upload.
 
-        `parts` come from parts().
-        Without parts the object is empty. If `acl` is None, the object gets the ACL that was set
-        when the upload began. Raises NoSuchUpload, FileAlreadyExists, EntityTooLarge, and
-        InvalidPart if a part has changed since the call of parts().
+        `parts` come from parts(). Without parts the object is empty. If `acl` is None, the object
+        gets the ACL that was set when the upload began. Raises NoSuchUpload, FileAlreadyExists,
+        EntityTooLarge, and InvalidPart if a part has changed since the call of parts().
         """
         upload = self.upload(bucket, key, upload_id)
         self._room.check_object(sum(part.size for part in parts))
