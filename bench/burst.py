@@ -204,7 +204,7 @@ def result(seconds: Sequence[float], answers: Sequence[Answer], instances: int) 
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the percentile of the sorted values (nearest rank), or NaN if there are no values."""
+    """Return this percentile of the sorted values (nearest rank), or NaN if there are none."""
     if not values:
         return float("nan")
     return values[max(-(-len(values) * percent // 100), 1) - 1]

@@ -38,8 +38,8 @@ REQUESTS = (1, 1000, 100_000)
 """The numbers of requests after which memory is measured."""
 WISH = {"object": OBJECT, "content_type": CONTENT_TYPE}
 MIXED = "kept hs256"
-"""This subject gets different requests, from more and more callers. Each of the
-other subjects gets the same request again and again."""
+"""This subject gets different requests, from more and more callers. Each of the other
+subjects gets the same request again and again."""
 _KEY_ID = "bench"
 
 Values = dict[str, list[float]]
@@ -74,10 +74,10 @@ class State(NamedTuple):
 
 
 class World(NamedTuple):
-    """What is measured. `cold` and `slow` name the subjects whose start we measure.
-    While a subject of `slow` starts, it gets only a share of a CPU. `kinds` are the warm calls.
-    `memory` has, for each subject, the numbers of requests after which the memory of this subject
-    is measured."""
+    """What is measured. `cold` and `slow` name the subjects whose start we measure. While a
+    subject of `slow` starts, it gets only a share of a CPU. `kinds` are the warm calls. `memory`
+    has, for each subject, the numbers of requests after which the memory of this subject is
+    measured."""
 
     python: str
     port: int

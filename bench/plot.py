@@ -17,8 +17,8 @@ _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 760, 250, 70, 28, 40
 
 
 class Bar(NamedTuple):
-    """A bar of the plot. Its length shows the median of the values. A line in
-    the bar goes from the smallest value to the largest value."""
+    """A bar of the plot. Its length shows the median of the values. A line in the bar goes
+    from the smallest value to the largest value."""
 
     label: str
     values: Sequence[float]

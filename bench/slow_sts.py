@@ -81,8 +81,8 @@ def running(seconds: float, folder: Path) -> Iterator[dict[str, str]]:
 def _certificates(folder: Path) -> tuple[Path, dict[str, str]]:
     """A certificate for localhost with its key, and the variables that tell OpenSSL where it is.
     The certificate is in two places: in a file, together with all certificates that this machine
-    trusts, and in a folder. In the folder, OpenSSL finds it by a link whose name is
-    made from a hash."""
+    trusts, and in a folder. In the folder, OpenSSL finds it by a link whose name is made from
+    a hash."""
     openssl = shutil.which("openssl")
     if openssl is None:
         raise CompareError("openssl is missing: the simulated STS needs it for a certificate")

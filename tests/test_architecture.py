@@ -28,7 +28,7 @@ COMPUTED_IMPORTS = {
     # variables.py names some parsers as elsewhere("module:function"). Few deployments need these
     # parsers, so each parser is in the folder of the code that uses it.
     "token_service.settings.parsing": 1,
-    # AUTH names the way to log in. Each way has its own module.
+    # Each way to log in has its own module. AUTH names the way, and only its module is loaded.
     "token_service.settings.reading": 1,
 }
 """Only these modules may load modules of a higher floor. They compute the name of the module that
@@ -41,8 +41,8 @@ FORMER = set(
     " oss_keys oss_requests percent permissions policies presign request_log rsa settings"
     " signing sts tokens uploads vendor_policies".split()
 )
-"""Top-level modules of 1.0.0. An installed package with the same name as one of these
-modules could not be imported."""
+"""Top-level modules of 1.0.0. An installed package with the same name as one of these modules
+could not be imported."""
 
 MAX_MODULE_LINES = 300
 MAX_CLASS_LINES = 150
@@ -227,8 +227,8 @@ def test_a_field_without_a_unit_is_found(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_test_is_a_claim(tmp_path: Path) -> None:
-    """The name of a test says what is true. The name contains a subject and a verb, so it needs at
-    least three words."""
+    """The name of a test says what is true. The name has a subject and a statement about this
+    subject, so it needs at least three words."""
     assert architecture.short_test_names(ROOT / "tests", 3) == []
     (tmp_path / "test_odd.py").write_text("def test_it_works(): ...\ndef test_it_works_well(): ...")
     assert architecture.short_test_names(tmp_path, 3) == ["test_odd.py::test_it_works"]

@@ -83,8 +83,8 @@ class InCheckout:
 
 @dataclass(frozen=True)
 class Settings:
-    """The block sets variables of a deployment. Together, these variables and
-    `others` must be a valid configuration."""
+    """The block sets variables of a deployment. Together, these variables and `others`
+    must be a valid configuration."""
 
     others: Mapping[str, str] = field(default_factory=dict)
 

@@ -295,7 +295,7 @@ def test_the_stack_makes_the_indexes_that_the_queries_need() -> None:
 
 
 def test_a_caller_cannot_hide_in_another_ones_results(rows: list[Row]) -> None:
-    """The search compares whole words: alice-2 is another user than alice."""
+    """A search for alice compares whole words, so it must not find alice-2, who is another user."""
     row = {"message": '{"route":"/","status":400,"error":"NotAllowed","caller":"alice-2"}'}
     assert row not in search("alice and error", [*rows, row])
 

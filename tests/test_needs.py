@@ -29,8 +29,8 @@ def test_a_program_that_is_there_has_its_path() -> None:
 
 
 def test_no_test_skips_by_itself() -> None:
-    """Only needs.py may skip a test. A test that calls pytest.skip itself would be skipped even if
-    CI is set."""
+    """Only needs.py may skip a test. If a test called pytest.skip itself, its message would have
+    other words, and the test would be skipped even if CI is set."""
     paths = sorted((ROOT / "tests").rglob("*.py"))
     assert len(paths) > 200
     found = [path.name for path in paths if SKIPS.search(path.read_text(encoding="utf-8"))]

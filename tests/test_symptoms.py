@@ -2,8 +2,8 @@
 languages.
 
 Each test causes a failure, which shows a text to a person. Then it finds the row that quotes this
-text in the table "By symptom" of docs/errors.md. The row links to a section of this page,
-or to another page. The cause must be named in the linked text, or one link further.
+text in the table "By symptom" of docs/errors.md. The row links to a section of this page, or to
+another page. The cause must be named in the linked text, or one link further.
 """
 
 from __future__ import annotations

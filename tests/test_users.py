@@ -314,7 +314,7 @@ def test_a_list_outside_her_folder_is_refused(alice: Client) -> None:
 
 @pytest.mark.parametrize("sdk", SDKS)
 def test_another_bucket_is_out_of_reach(town: Town, token: Token, sdk: str) -> None:
-    """Alice can use her folder in her own bucket, but must not use it in another bucket."""
+    """In another bucket, alice must not use the folder that has the same name as her own folder."""
     key = f"{ALICE}mine"
     other, own = client(sdk, token, "other-bucket"), client(sdk, token)
     found = outcomes(other, key, "no-upload", town)

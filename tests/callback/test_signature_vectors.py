@@ -2,7 +2,7 @@
 
 OSS signs with MD5, for which Wycheproof has no vectors. Some tests therefore call the same code
 with SHA-256 in place of MD5, and check Wycheproof's vectors for SHA-256 (tests/vectors/README.md).
-Other tests sign with MD5 and a key of our own. Their faults are those of Wycheproof's vectors.
+Other tests sign with MD5 and a key of our own, and make the faults of Wycheproof's vectors.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ def test_both_roles_have_the_rights_that_the_parameters_need_and_no_other(
 def test_without_the_function_the_roles_have_all_rights(template: Template) -> None:
     """A stack does not know the settings of a function that another tool deploys.
 
-    Therefore the roles of such a stack may get more rights than they need. In version
-    1.0.0, the roles of a stack with these parameters also had all rights.
+    Therefore the roles of such a stack may get more rights than they need. In version 1.0.0,
+    the roles of a stack with these parameters also had all rights.
     """
     stack = Stack(template, BucketName=BUCKET, CreateFunction=False)
     assert allowed(stack, "UploadRole") == wanted_of_the_upload_role()

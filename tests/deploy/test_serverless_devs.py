@@ -387,8 +387,7 @@ def no_auth_type(props: dict[str, Any]) -> None:
 
 
 def a_misspelt_auth_type(props: dict[str, Any]) -> None:
-    """The component accepts `authTyp`, and the platform then uses its default for
-    authType."""
+    """The component accepts `authTyp`, and the platform then uses its default for authType."""
     config = props["triggers"][0]["triggerConfig"]
     config["authTyp"] = config.pop("authType")
 

@@ -1,5 +1,5 @@
-"""Tests that template.yml follows the vendor's rules and our own. Other tests put a
-fault into the template, and check that the rule for this fault reports it.
+"""Tests that template.yml follows the vendor's rules and our own. Other tests put a fault into
+the template, and check that the rule for this fault reports it.
 
 This file lists which of the vendor's rules we follow, with the reason. Rules for resource types
 that we do not use are not listed. If somebody adds a resource of a new type to the template, a test

@@ -175,8 +175,8 @@ few_hundred = examples(150)
 
 
 def allowed_under(caller: Caller, prefix: str, key: str, **wishes: str) -> list[str]:
-    """Return the accesses that a caller's token allows. An access is an action on a name under
-    `prefix`."""
+    """Return the actions that a caller's token allows. The function tries actions on names under
+    `prefix`, and listings of `prefix`."""
     judges = Judges(POLICIES.render(grants.decide(caller, wishes, SETTINGS)))
     accesses = [
         Access(action, f"acs:oss:*:1:{BUCKET}/{prefix}{name}", {})

@@ -1,4 +1,4 @@
-"""If curl and SDKs would send requests for 127.0.0.1 to a proxy, the sandbox prints a hint."""
+"""If curl and SDKs would ask a proxy for 127.0.0.1, the sandbox says so and names a remedy."""
 
 from __future__ import annotations
 

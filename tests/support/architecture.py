@@ -71,8 +71,9 @@ def room(module: str) -> str:
 
 
 def against_the_floors(folder: Path, floors: Sequence[Sequence[str]]) -> list[str]:
-    """Return a sentence for each forbidden import, and for each room without a floor. A room may
-    import from itself and from rooms on lower floors."""
+    """Return a sentence for each forbidden import, for each room without a floor, and for each room
+    in `floors` that does not exist. A room may import from itself and from rooms on lower floors.
+    """
     floor = {name: number for number, names in enumerate(floors) for name in names}
     ours = modules(folder)
     rooms = {room(name) for name in ours}

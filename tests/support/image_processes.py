@@ -10,5 +10,5 @@ A15 = [
     "image/resize,w_1%7Csys/saveas,o_x",
     "image/resize,w_1/sys/saveas,o_x",
 ]
-"""Each value names another object. An early version had a list of
-forbidden operations. These values were not in the list (finding A15)."""
+"""Each value names another object. An early version had a list of forbidden operations.
+These values were not in the list (finding A15)."""

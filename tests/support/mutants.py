@@ -109,8 +109,8 @@ class Results(NamedTuple):
 
     `survivors` holds all mutants that the tests missed, including changes of texts. The same change
     may be possible in several places of a function. Then `survivors` has one entry for each place
-    that the tests missed. `out_of_time` holds the mutants that count as killed because
-    the tests did not end in time.
+    that the tests missed. `out_of_time` holds the mutants that count as killed because the tests
+    did not end in time.
     """
 
     tried: int
@@ -129,8 +129,8 @@ class Results(NamedTuple):
 
 class Listed(NamedTuple):
     """The content of `tests/mutants.toml`. `survivors` maps each room to its listed mutants, with
-    the number of entries for each mutant. If survivors that change only a text are not
-    listed, `texts` is the reason. Otherwise `texts` is ""."""
+    the number of entries for each mutant. If survivors that change only a text are not listed,
+    `texts` is the reason. Otherwise `texts` is ""."""
 
     survivors: Mapping[str, Counter[Mutant]]
     texts: str
@@ -488,8 +488,8 @@ def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
 
 def is_of_a_text(mutant: Mutant) -> bool:
     """Whether the mutant changes only how a message is written. In such a mutant, the message is in
-    upper case, in lower case, or between XX and XX. The result is False for a mutant
-    that removes or replaces the message."""
+    upper case, in lower case, or between XX and XX. The result is False for a mutant that
+    removes or replaces the message."""
     was, now = (re.sub(r"XX(?=[\"'])|(?<=[\"'])XX", "", text) for text in mutant[2:])
     if was.lower() != now.lower():
         return False

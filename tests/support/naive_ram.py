@@ -156,7 +156,7 @@ def bits(address: str) -> str:
 
 
 def in_block(address: str, block: str) -> bool:
-    """Whether `address` is in `block`, which is one address or a range like 192.0.2.0/24."""
+    """Page "addresses": a block is one address, or a range like 192.0.2.0/24."""
     network, _, length = block.partition("/")
     digits = len("4:") + int(length) if length else None
     return bits(address)[:digits] == bits(network)[:digits]

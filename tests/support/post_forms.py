@@ -45,8 +45,8 @@ def v1_form(
     *,
     expires: float | None = None,
 ) -> Fields:
-    """A form with a V1 signature. The form expires at `expires` (Unix seconds). If
-    `expires` is None, the form expires in a minute."""
+    """A form with a V1 signature. The form expires at `expires` (Unix seconds). If `expires`
+    is None, the form expires in a minute."""
     end = time.time() + 60 if expires is None else expires
     policy = policy_text({"expiration": iso(end), "conditions": list(conditions)})
     digest = hmac.new(credentials.access_key_secret.encode(), policy.encode(), hashlib.sha1)

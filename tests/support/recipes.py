@@ -47,7 +47,8 @@ class Route(NamedTuple):
 
 
 def forgotten_of_a_setting(root: Path) -> list[str]:
-    """Return the missing names of variables: one line for each variable and each place."""
+    """Return one line for each variable and each place that must name the variable but does not.
+    Also return one line for each variable of s.yaml that is not declared in variables.py."""
     wrong = []
     for name in declared(root):
         places = [DESCRIBED, "sandbox/environment.py"]

@@ -32,8 +32,8 @@ CALLERS = 2
 """The number of callers for each way to log in."""
 LOGIN_SECONDS, SESSION_SECONDS = 20, 30
 """The lifetime of a login and of a session, in seconds. If a third of the soak's duration is
-shorter than such a lifetime, this third is the lifetime. The lifetimes are short, so logins and
-tokens expire often."""
+shorter than such a lifetime, this third is the lifetime, but at least 3 s for a login and 2 s for a
+session. The lifetimes are short, so logins and tokens expire often."""
 MAX_RISE_MB = 10.0
 MAX_RISE_NUMBER = 8
 """How much the numbers of descriptors and of threads may rise. Even without a leak, each number can

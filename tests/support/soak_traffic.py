@@ -237,8 +237,8 @@ class Caller:
         self._http.close()
 
     def kinds(self) -> dict[str, Callable[[], bool | None]]:
-        """The functions that send each kind of requests, by name. A function sends nothing and
-        returns False, if its last requests were too recent."""
+        """The functions that send each kind of requests, by name. If the last requests of a
+        function were too recent, it sends nothing and returns False."""
         return {
             "token": self.token,
             "signed URL": self.signed_url,

@@ -42,7 +42,8 @@ def examples(few: int, many: int = 10_000, **more: Any) -> settings:
 
 class Tried:
     """A plugin of pytest that counts examples, and prints the table at the end. If too few examples
-    were tried, a run of all properties (`is_whole`) fails. Other runs do not fail."""
+    were tried, a run of all properties (`is_whole`) fails. Other runs do not fail for
+    this reason."""
 
     def __init__(self, *, is_whole: bool, floors: Mapping[str, int] = FLOORS) -> None:
         self._is_whole, self._floors = is_whole, floors

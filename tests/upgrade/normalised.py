@@ -18,8 +18,8 @@ _NEAR_SECONDS = 8 * 86400
 """A time that is nearer to now than this is written as a number of seconds from now. In these
 tests, every time that depends on the present is nearer, and every fixed date is farther away."""
 _GRAIN_SECONDS = 60
-"""Lifetimes are rounded to whole minutes. A slow machine makes a lifetime longer, by less
-than half a minute."""
+"""Lifetimes are rounded to whole minutes. A slow machine makes a lifetime longer, by less than
+half a minute."""
 
 _SIGNATURES = ("x-oss-signature", "signature")
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.000)?Z"
@@ -81,7 +81,8 @@ def _moment(found: re.Match[str], now: float) -> str:
 
 
 def _relative(moment: int, now: float) -> str | None:
-    """Return the difference of a time to `now` as text, or None if the time is far away."""
+    """Return a time (Unix seconds) as text with the seconds from `now`, or None if the time is far
+    away."""
     seconds = moment - now
     if abs(seconds) > _NEAR_SECONDS:
         return None

@@ -91,8 +91,8 @@ def differences(whole: str, where: str, old: Any, new: Any) -> Iterator[Differen
     """Yield each member that differs between two JSON values. The id of each difference begins with
     `whole`.
 
-    Two lists with the same number of objects are compared object by object. If two other
-    lists are not equal, they count as only one difference.
+    Two lists with the same number of objects are compared object by object. If two other lists are
+    not equal, they count as only one difference.
     """
     for path, what in _compared((), old, new):
         yield Difference(f"{whole}:{'.'.join(path)}" if path else whole, where, what)

@@ -1,6 +1,6 @@
-// Opens URLs in a browser as a user does. Reads a job {urls, chromium} as JSON on stdin. Prints
-// {outcomes} as JSON. `outcomes` has one text for each URL: "download", or the title of the page that
-// is shown. If a script of the page runs, it can change the title.
+// Opens URLs in a browser as a user does. Reads a job {urls, chromium} as JSON on stdin. Prints {outcomes} as JSON.
+// `outcomes` has one text for each URL: "download", or the title of the page that is shown. If a script of the page
+// runs, it can change the title.
 
 import { json } from 'node:stream/consumers';
 

@@ -1,8 +1,8 @@
-// Opens hostile pages in Chromium, which try to read the answer of a URL on this machine. Reads a job
-// {url, chromium} as JSON on stdin. Prints as JSON what a person gets by entering the URL, and what each
-// page could read by each method. Two pages come from another port of this machine: one
-// from 127.0.0.1, and one from localhost. A third page comes from its own host name. When the third page has
-// loaded, it reads the URL by this host name, which then points to this machine (DNS rebinding).
+// Opens hostile pages in Chromium, which try to read the answer of a URL on this machine. Reads a job {url, chromium}
+// as JSON on stdin. Prints as JSON what a person gets by entering the URL, and what each page could read by each
+// method. Two pages come from another port of this machine: one from 127.0.0.1, and one from localhost. A third page
+// comes from its own host name. When the third page has loaded, it reads the URL by this host name, which then points
+// to this machine (DNS rebinding).
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';

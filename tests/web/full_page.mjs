@@ -15,8 +15,8 @@ const SECRET = ['AccessKeySecret', 'SecurityToken', 'access_token', 'Signature',
 /**
  * Open `job.url` and call `use` with a Tab. The job has `chromium` (the browser's path), `device`, `locale`, `dark`
  * and `host`. If `host` is given, the page has this host name, so it is not in a secure context.
- * @returns the result of `use`, with `faults`, `secrets` (how many secrets the function's answers had) and `open`
- * (the places where a secret can be seen)
+ * @returns the result of `use`, with `faults`, `secrets` (how many secrets the function's answers had), `open` (the
+ * places where a secret can be seen) and `dialogs` (how many dialogs of the browser opened)
  */
 export async function withTab(job, use) {
   const proxy = job.host && await forward(new URL(job.url));

@@ -1,8 +1,8 @@
 // Runs the programs of docs/integrate/mini-program.md, unchanged, in Node. A stand-in for `wx` or `uni` sends real
 // requests. Reads {code, use, service, logins, lose, file: {path, size}} as JSON on stdin. `use` is the code to run
 // at the end. `lose` is the number of uploads that fail as if the network were gone. Each request to the sign-in
-// gets the next of `logins` as the answer. After the last login, each request gets this login again. Prints the result and
-// everything that happened as JSON.
+// gets the next of `logins` as the answer. After the last login, each request gets this login again. Prints the result
+// and everything that happened as JSON.
 
 import { json } from 'node:stream/consumers';
 

@@ -1,8 +1,8 @@
 // Opens the page of dist/web on static hosting. Alice signs in, chooses a file, and signs out. Then bob signs in. At
 // the end, bob enters the address of another server. Reads {folder, server, alice, bob, chromium} as JSON on stdin.
-// Prints {own, left, reloaded, others, stolen} as JSON. `own`, `left`, `reloaded` and `others` say, each at
+// Prints {own, left, reloaded, others, stolen, asked} as JSON. `own`, `left`, `reloaded` and `others` say, each at
 // another moment, whether the page shows the file of alice. `stolen` has the Authorization headers that the other
-// server got.
+// server got. `asked` is the number of requests that the other server got, without those of the method OPTIONS.
 
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';

@@ -160,10 +160,8 @@ async function outcome(attempt) {
   }
 }
 
-/**
- * The values 0 to 250, again and again. A part in a wrong place changes the content.
- * The Python test makes the same bytes.
- */
+/** The values 0 to 250, again and again. A part in a wrong place changes the content. The Python test makes the same
+ * bytes. */
 function bytes(size) {
   return Uint8Array.from({ length: size }, (_, place) => place % 251);
 }

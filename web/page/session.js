@@ -55,8 +55,8 @@ export function makeSession(at) {
         filled(held, text, user).given = undefined;
         return given(text);
       }
-      // The new login may belong to another user. In this case, uploads of the previous user that
-      // wait for a login must not get the new login.
+      // The new login may belong to another user. In this case, uploads of the previous user that wait for a
+      // login must not get the new login.
       begin(text, userOf(text));
       return at.change();
     },

@@ -38,8 +38,8 @@ export async function probe(client) {
   };
 }
 
-/** For each way to upload, the wishes of a test request. The function answers this request with a Scope, and calls no
- * STS. The page reads only the Scope, and never uploads with this answer. */
+/** For each way to upload except 'token', the wishes of a test request. The function answers this request with a
+ * Scope, and calls no STS. The page reads only the Scope, and never uploads with this answer. */
 const SCOPES = {
   'signed-url': { method: 'PUT', name: 'auto' },
   form: {},

@@ -4,10 +4,9 @@
 //
 // It has these features of the real component:
 // - The contract with the CLI: commands, getSchema and inputs.
-// - A schema of the properties that we use. The schema follows the component's public interface,
-//   but is stricter: it refuses unknown properties, and requires those that we always set.
-// - `local`, but without Docker. A shell sets the environment variables, and may change
-//   their values.
+// - A schema of the properties that we use. The schema follows the component's public interface, but
+//   is stricter: it refuses unknown properties, and requires those that we always set.
+// - `local`, but without Docker. A shell sets the environment variables, and may change their values.
 // - The deploy as it was seen in fc3 0.1.22. The component compares the function with s.yaml, shows
 //   the differences with their values, asks whether to deploy, and prints all variables.
 'use strict';
