@@ -12,8 +12,8 @@ READY_RUN = $(if $(wildcard $(READY)),$(READY),$(READY:%=%-run))
 MEASURE := $(VENV)/.ready-measure
 WEB := web/node_modules/.ready tests/deploy/node_modules/.ready tests/integrate/node_modules/.ready
 
-# The names of the variables that the user set on make's command line. The sandbox accepts some variables only on this line.
-# Only the names are passed on, because values could break the command.
+# The names of the variables that the user set on make's command line. The sandbox accepts some variables
+# only from the command line. Only the names are passed on, because values could break the command.
 override GIVEN = $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 override SANDBOX_GIVEN = --given='$(subst ','\'',$(GIVEN))' --make $$PPID
 

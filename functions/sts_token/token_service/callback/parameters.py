@@ -37,8 +37,8 @@ BODY = "&".join(
     )
 )
 """The body that OSS fills in and signs. It is URL-encoded: OSS then encodes each value, so a file
-name cannot add fields. It is not verified how OSS escapes JSON (assumption 17). A client
-with a token can change this body, so the function asks OSS itself for the content type."""
+name cannot add fields. It is not verified how OSS escapes JSON (assumption 17). A client with a
+token can change this body, so the function asks OSS itself for the content type."""
 
 
 # Percent-encoding is not allowed, so that decoding does not change the text that OSS signs.

@@ -40,7 +40,7 @@ class _Statement(NamedTuple):
 
 
 def require(policy: str, action: str, account: str, resource: str) -> None:
-    """Raise NotAllowed if a policy does not allow an action. `allows` may raise PolicyError.
+    """Raise NotAllowed if a policy does not allow an action, or PolicyError as `allows` does.
     `resource` is bucket/key, or bucket/prefix* for everything under a prefix; keys themselves have
     no "*" (object_keys.py). `account` owns the bucket."""
     if not allows(policy, action, account, resource):

@@ -36,7 +36,7 @@ _LEAST_LETTERS = 4
 """Shorter wishes are not compared: "text" is like "ext", but means something else."""
 _CLIENTS_OWN = ("market", "position", "objectId", "object_id", "policyId", "Action")
 """Apps send these names, which resemble our wishes. Names that begin with "_" also pass."""
-_MOST = 64  # the most unknown names of a request: each is compared with all wishes
+_MOST = 64  # the limit for unknown names in a request: each is compared with all wishes
 
 
 def check(given: Iterable[str], own: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ class KeySet:
         self._url = settings.keys_url
         self._lock = threading.Lock()
         self._keys: Keys = {}
-        # Entries of the last JWKS that we left out and logged. They are not logged again.
+        # The entries of the last JWKS that were left out. They are not logged again.
         self._said: set[tuple[str | int, str]] = set()
         self._fetched = self._tried = -inf
         if settings.keys_file:

@@ -74,7 +74,7 @@ def read(document: bytes) -> tuple[Keys, list[LeftOut]]:
             left_out.append(LeftOut(place, kid, str(error)))
             continue
         # RFC 7517, 4.5: one kid may name keys of different types. The same key twice is not a
-        # conflict. If two keys have the same kid and the same type, both are left out.
+        # conflict. If different keys have the same kid and type, all of them are left out.
         if found.setdefault(name, key) != key:
             ambiguous.add(name)
         reason = f"another {key.algorithm} key has the same kid, or neither key has a kid"

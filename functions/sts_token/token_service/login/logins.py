@@ -39,7 +39,7 @@ _LET_THROUGH = (RecursionError, OverflowError, TypeError, ValueError)
 
 
 class _Verified(NamedTuple):
-    """A verified login. `by` is the key or secrets that verified it; `key_name` is its `kid`."""
+    """A verified login. `by`: the key or secrets that verified it. `key_name`: its kid and alg."""
 
     user_id: str
     caller: Caller

@@ -1,7 +1,7 @@
 """Percent-encodes all characters except A-Z a-z 0-9 - . _ ~ (RFC 3986) for the vendor's signatures.
 
-The result equals urllib.parse.quote(text, ""). But quote() handles each byte in Python.
-When quote() was used, it took half of the time for signing an AssumeRole request.
+The result equals urllib.parse.quote(text, ""). But quote() handles each byte in Python. When
+quote() was used, it took half of the time for signing an AssumeRole request.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ _FORM = r"([0-9])\.([A-Za-z0-9_-]{1,8000})\.([A-Za-z0-9_-]{43})"
 
 
 def seal(content: Sequence[object], kind: str, version: str, secret: bytes) -> str:
-    """Return version, content (JSON) and MAC. Headers, URLs and forms allow all characters of a
-    seal. The MAC covers `kind` and `version` (a digit), so two kinds may share a secret."""
+    """Return version, content (JSON) and MAC, in ASCII of `[A-Za-z0-9._-]`: headers, URLs and forms
+    allow it. The MAC covers `kind` and `version` (a digit), so two kinds may share a secret."""
     payload = base64url.encode(compact_unicode(content).encode())
     return f"{version}.{payload}.{_mac(kind, version, payload, secret)}"
 

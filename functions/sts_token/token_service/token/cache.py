@@ -37,7 +37,7 @@ class _Flight:
 
 
 class CredentialsCache:
-    """Caches the credentials of each RoleRequest, at most `share` per caller. Thread-safe."""
+    """Caches the credentials of RoleRequests, at most `share` entries per caller. Thread-safe."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, share: int = MAX_OF_ONE_CALLER
