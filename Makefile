@@ -30,6 +30,10 @@ override HELP = awk -F ':.*$(HASHES) ' 'BEGIN {print "For users and operators:"}
 # the target.
 UNKNOWN := $(filter-out $(TARGETS) %/.ready %/.ready-run %/.ready-measure,$(MAKECMDGOALS))
 ifneq ($(UNKNOWN),)
+# In zsh, the shell of macOS, a comment that is typed after a command is part of the command.
+ifneq ($(filter $(HASH)%,$(UNKNOWN)),)
+$(error Your shell passed the comment after $(HASH) to make. Leave out the comment, or run: setopt interactivecomments)
+endif
 $(shell $(HELP) >&2)
 $(error There is no target $(firstword $(UNKNOWN)): see the list above)
 endif

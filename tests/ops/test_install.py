@@ -351,6 +351,18 @@ def test_an_unknown_target_shows_the_help_and_does_nothing(
     assert not (checkout / ".venv").exists()
 
 
+def test_a_comment_that_the_shell_passes_to_make_is_named_and_nothing_runs(
+    checkout: Path,
+) -> None:
+    """In zsh, a comment that is typed after a command is part of the command. This one has the name
+    of a target."""
+    done = make(checkout, "token", "#", "test", "it")
+    assert done.returncode == 2
+    assert "Leave out the comment, or run: setopt interactivecomments" in done.stderr
+    assert done.stdout == ""
+    assert not (checkout / ".venv").exists()
+
+
 def test_help_shows_every_target(checkout: Path) -> None:
     done = make(checkout)
     assert re.findall(r"^  make ([a-z-]+) ", done.stdout, re.MULTILINE) == [n for n, _ in TARGETS]
