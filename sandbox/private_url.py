@@ -2,9 +2,10 @@
 answer, and web pages get none.
 
 Other users and processes of the machine can reach 127.0.0.1 too, so every path begins with a random
-segment. A page could learn this segment (for example from a log), so requests that a browser sends
-for a page are refused. A stranger could let a domain name point to 127.0.0.1, so requests with a
-Host that is not loopback are refused too. A refused request never reaches the function or STS.
+segment. A web page could learn this segment (for example from a log). So a request is refused if a
+page made the browser send it. A stranger could let a domain name point to 127.0.0.1, so requests
+with a Host that is not loopback are refused too. A refused request never reaches the function or
+STS.
 """
 
 from __future__ import annotations

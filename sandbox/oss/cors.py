@@ -35,8 +35,8 @@ class Rule:
     vary: bool = False
 
     def allows(self, origin: str, method: str, headers: Sequence[str]) -> bool:
-        """Whether a page of `origin` may send this method and these headers, in upper or lower
-        case."""
+        """Whether a page of `origin` may send this method and these headers. The names of the
+        headers may be in upper or lower case."""
         return (
             any(_matches(pattern, origin) for pattern in self.origins)
             and method in self.methods

@@ -309,7 +309,7 @@ class Storage:
         return Bucket(*rows[0]) if rows else None
 
     def buckets(self) -> list[Bucket]:
-        """Return all buckets, by name."""
+        """Return all buckets, sorted by name."""
         return [Bucket(*row) for row in self._rows(f"{_BUCKETS} ORDER BY name")]
 
     def set_cors(self, name: str, cors: str) -> None:

@@ -291,7 +291,7 @@ def login(sandbox: Sandbox) -> str:
 
 
 def test_a_phone_signs_in_and_uploads_by_the_address(sandbox: Sandbox) -> None:
-    """Callbacks and their public key still use loopback."""
+    """The URLs of the callback and of its public key have the loopback address, as before."""
     answer = ask(sandbox, f"/?access_token={login(sandbox)}").json()
     token, scope = Token.of(answer), answer["Scope"]
     assert token.endpoint == f"http://{ADDRESS}:{sandbox.port + 1}"
