@@ -90,7 +90,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
                     name, _, value = line.decode().partition(":")
                     headers[name.lower()] = value.strip()
-                # The SDKs send the parameters of a call in the URL, and our function in the body.
+                # Parameters of a call: the SDKs put them in the URL, our function in the body.
                 asked = (
                     request_line + self.rfile.read(int(headers.get("content-length", 0))).decode()
                 )

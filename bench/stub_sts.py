@@ -55,7 +55,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
-            # The SDKs send the parameters of a call in the URL, and our function in the body.
+            # Parameters of a call: the SDKs put them in the URL, our function in the body.
             parameters = request_line + self.rfile.read(length)
             self.wfile.write(_SHORT if b"DurationSeconds=900" in parameters else _LONG)
 

@@ -1,6 +1,6 @@
 """Simulates an app's sign-in (make run AUTH=jwt). GET /sandbox/login?user=ID returns ID's login.
 
-The route is not part of the function, because its requests are answered before they reach the
+The route is not part of the function: the sandbox answers its requests before they reach the
 gateway. The function verifies these logins like all others.
 """
 

@@ -92,7 +92,7 @@ def deployed(env: Env, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def make_event() -> Callable[..., bytes]:
-    """Return a function that makes an event from the golden event, with these changes."""
+    """Return a function that makes an event: the golden event with the changes that it is given."""
 
     def make(method: str = "GET", path: str = "/", **changes: object) -> bytes:
         event = json.loads((EVENTS / "get_token.json").read_text())

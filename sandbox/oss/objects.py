@@ -272,7 +272,7 @@ def md5_of(body: bytes) -> str:
 
 
 def header_value(name: str, value: str) -> str:
-    """Return a text as the value of a header. Header values are latin-1 text here, so the result
+    """Return the text as a header value. Header values are latin-1 text here, so the result
     has one character for each byte of the text in UTF-8. Raises InvalidArgument."""
     if re.search(r"[\x00-\x1f\x7f]", value):
         raise invalid_argument("A header must not hold control characters.", name)

@@ -267,7 +267,7 @@ def test_what_was_appended_once_is_not_appended_to(bound: Oss, token: oss2.Bucke
 
 
 def test_parts_may_begin_where_an_object_is_and_cannot_be_completed(token: oss2.Bucket) -> None:
-    """The start stores nothing. Only the end would overwrite."""
+    """The start stores no object. Only CompleteMultipartUpload would overwrite the object."""
     upload_id = token.init_multipart_upload("uploads/b").upload_id
     part = PartInfo(1, token.upload_part("uploads/b", upload_id, 1, b"by parts").etag)
     token.put_object("uploads/b", b"in between")

@@ -10,8 +10,8 @@ from types import ModuleType
 
 @contextmanager
 def stand_ins(members: Mapping[str, Mapping[str, object] | None]) -> Iterator[None]:
-    """Put stand-ins with these names and members in place during an import. Importing a name with
-    None fails. Modules already loaded are not replaced. Stand-ins are removed afterwards."""
+    """Put stand-ins with these names and members in place during an import. If the members are
+    None, the import of that name fails. Loaded modules stay. Stand-ins are removed afterwards."""
     placed: dict[str, ModuleType | None] = {}
     for name, content in members.items():
         if name not in sys.modules:
