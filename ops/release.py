@@ -122,8 +122,8 @@ def clean_commit(root: Path, version: str) -> Commit:
     if unseen:
         raise PackageError(
             f"{', '.join(unseen[:5])}: git does not check these files, or they are links. To let "
-            "git check them, run `git update-index` with --no-skip-worktree and with "
-            "--no-assume-unchanged. Replace links by files"
+            "git check them, run `git update-index` twice: once with --no-skip-worktree, and "
+            "once with --no-assume-unchanged. Replace links by files"
         )
     if beside := _names(_git(root, *status, "--ignored", "--", *_PACKED)):
         raise PackageError(

@@ -401,7 +401,8 @@ def _check_folder(ports: Ports) -> None:
     if is_lost(folder, ports.gateway):
         raise UsageError(
             f"a sandbox runs on port {ports.gateway}, but its folder {folder} is missing. Stop "
-            f"that sandbox and start `make run` again, or set that sandbox's SANDBOX_DIR or PORT"
+            f"that sandbox and start `make run` again, or use that sandbox's SANDBOX_DIR, or "
+            "another PORT"
         )
 
 
@@ -432,7 +433,7 @@ def _token_headers(
         return {}
     if jwt_secret is None:
         raise UsageError(
-            "AUTH=jwt needs a login. With your own keys only your app's sign-in can make a login. "
+            "AUTH=jwt needs a login. With your own keys, only your app's sign-in can make a login. "
             "Start `make run`, and send that login to it: "
             "curl -H 'Authorization: Bearer <JWT>' <URL>"
         )

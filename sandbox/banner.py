@@ -97,7 +97,7 @@ def _deployed(settings: Settings) -> str:
         if here == defaults
         else f"`make run AUTH={auth} POLICY_FILE={policy}` uses the same settings"
     )
-    return f"  deployed   the default is AUTH={auth}, and tokens may not read; {plays}"
+    return f"  deployed   the default is AUTH={auth}, and tokens cannot read objects; {plays}"
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:

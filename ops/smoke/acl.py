@@ -149,7 +149,8 @@ def _taken_back(trial: Trial) -> Finding:
             return passed("the object does not exist" if trial.is_gone else f"by {name}")
         if seen is not None:
             return warned(
-                f"{trial.key} was changed by {name}, but whether it worked is unknown: {seen}"
+                f"{trial.key} was changed by {name}, but whether it is still public is unknown: "
+                f"{seen}"
             )
         tried.append(f"{name}: the object can still be read")
     return failed(

@@ -48,7 +48,7 @@ def ios_faults(reply: Reply, now: float) -> list[str]:
         body = _unpacked(reply)
     except zlib.error:
         return ["the compressed body cannot be unpacked"]
-    return _faults(body, now, unparseable="makes it fetch a new token for each request")
+    return _faults(body, now, unparseable="makes the SDK fetch a new token for each request")
 
 
 def credentials_uri_faults(reply: Reply, now: float) -> list[str]:

@@ -224,8 +224,9 @@ def clean_up(target: Target, written: list[str], key: AccessKey | None) -> Findi
     left = " and ".join(written)
     if key is None:
         return warned(
-            f"{left} stays in {target.bucket}: a token cannot delete it. To delete it, put your "
-            "own key into the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET)"
+            f"{left} stays in {target.bucket}: a token cannot delete it. Delete it yourself. "
+            "With your own key in the environment (ALIBABA_CLOUD_ACCESS_KEY_ID, _SECRET), the next "
+            "run deletes what it uploads"
         )
     bucket = bucket_of(target, key_auth(key))
     for name in written:

@@ -123,7 +123,7 @@ def check_callback(callback: Callback | None, site: Site) -> None:
         for url in callback.urls:
             # Without this check, a stranger could send requests to every server on this machine.
             if url.geturl() not in site.callback_urls:
-                message = "For clients in the network the sandbox calls only CALLBACK_URL."
+                message = "For clients in the network, the sandbox calls only CALLBACK_URL."
                 raise invalid_argument(message, "callbackUrl", url.geturl())
 
 

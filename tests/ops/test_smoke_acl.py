@@ -397,7 +397,9 @@ def test_a_look_that_fails_is_no_proof(open_function: RunningFunction) -> None:
     with at_oss(open_function, busy) as url:
         table, left = checked(open_function, url)
     table.check(PUBLIC, "FAIL", "cannot be judged: HTTP 503")
-    table.check(PRIVATE, "WARN", "by PutObjectACL", "whether it worked is unknown: HTTP 503")
+    table.check(
+        PRIVATE, "WARN", "by PutObjectACL", "whether it is still public is unknown: HTTP 503"
+    )
     assert [info.acl for info in left] == ["private"]
 
 
