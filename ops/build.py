@@ -73,16 +73,16 @@ def check(folder: Path) -> str:
         raise PackageError(f"the package cannot answer requests: {answered}")
     if not python.is_runtime:
         return (
-            f"served with Python {python.version}: no Python {RUNTIME} was found, so the "
-            f"compiled modules (cryptography) are not tested; {HOW_TO_GET_ONE}"
+            f"requests were served with Python {python.version}: no Python {RUNTIME} was found, so "
+            f"the compiled modules (cryptography) are not tested; {HOW_TO_GET_ONE}"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return (
-            f"served with python{RUNTIME}; the compiled modules are not tested, because they need "
-            "Linux on x86_64"
+            f"requests were served with python{RUNTIME}; the compiled modules are not tested, "
+            "because they need Linux on x86_64"
         )
     _import_native(python.path, folder)
-    return f"served with python{RUNTIME}; the compiled modules work"
+    return f"requests were served with python{RUNTIME}; the compiled modules work"
 
 
 def _import_native(python: str, folder: Path) -> None:

@@ -48,7 +48,7 @@ RIGHTS = (
         ("fc:CreateCustomDomain",),
         ("*",),
         "s.domain.yaml creates the domain; the action accepts no narrower resource",
-        "the vendor's page of CreateCustomDomain: All Resource",
+        'the vendor\'s page of CreateCustomDomain, which says "All Resource"',
         needs_domain=True,
     ),
     Right(

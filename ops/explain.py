@@ -31,8 +31,9 @@ _REQUESTS_OWN = {"oss:Prefix", "oss:Delimiter"}
 """The condition keys whose value depends only on the request."""
 _ANYWHERE = Place.in_folder("bucket", "")
 _OPEN = (
-    "?  not verified on the real OSS (assumption 1): a token without PutObjectAcl",
-    "   may be able to make an object public. BlockPublicAccess prevents this.",
+    "?  It is not verified on the real OSS (assumption 1) whether this put needs",
+    "   PutObjectAcl. A token without this right may be able to make an object",
+    "   public. BlockPublicAccess prevents this.",
     "   To test this: `make smoke UPLOAD=1 ACL=1` or `make conform CLOUD=1`.",
 )
 

@@ -103,8 +103,8 @@ def write(out: Path, variables: Mapping[str, str]) -> None:
     """Write a new file that only its owner can read. Raises ConfigError, and then leaves no
     file."""
     lines = [
-        "# From the vendor's config.json. Load it: set -a; . ./.env; set +a, or docker run "
-        "--env-file.",
+        "# From the vendor's config.json. Load this file with `set -a; . ./.env; set +a`, or with "
+        "`docker run --env-file`.",
         "# The first two variables are a permanent key. A deployed function has a role instead.",
         *(f"{name}={value}" for name, value in variables.items()),
     ]

@@ -74,8 +74,8 @@ def discover(issuer: str) -> Found:
     if named != issuer:
         raise Misconfiguration(
             "ISSUER",
-            f"the document at {asked} is for another issuer, {_shown(named)}; if this is your "
-            "provider, spell ISSUER exactly like the document",
+            f"the document at {asked} is for another issuer, {_shown(named)}; if the document "
+            "is your provider's, spell ISSUER exactly as the document does",
         )
     keys_url = document.get("jwks_uri")
     fetched = _https(keys_url) if isinstance(keys_url, str) else None

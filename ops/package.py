@@ -123,8 +123,8 @@ def replace_compiled(folder: Path, python: str) -> None:
     "3.12".
 
     `folder` was filled by fill(). After the replacement, the other Python can run the code in
-    `folder`. The versions of the packages stay the same. Raises PackageError if pip has no such
-    module for the other Python.
+    `folder`. The versions of the packages stay the same. Raises PackageError if pip installs no
+    such module for the other Python.
     """
     compiled = list(folder.rglob("*.so"))
     if not compiled:
@@ -138,7 +138,10 @@ def replace_compiled(folder: Path, python: str) -> None:
             module = path.name.partition(".")[0]
             found = list((Path(name) / path.parent.relative_to(folder)).glob(f"{module}.*.so"))
             if not found:
-                raise PackageError(f"pip has no {path.relative_to(folder)} for Python {python}")
+                raise PackageError(
+                    f"pip installed no module for Python {python} that can replace "
+                    f"{path.relative_to(folder)}"
+                )
             path.unlink()
             copy = path.with_name(found[0].name)
             shutil.copyfile(found[0], copy)

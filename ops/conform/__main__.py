@@ -84,7 +84,7 @@ def run(
     site = Site(account, Exchanges())
     print(announcement(site, where), flush=True)
     found: list[tuple[Assumption, Finding]] = []
-    left = ["objects that were written, because the clean-up was interrupted"]
+    left = ["objects of this run, because the clean-up was interrupted"]
     try:
         for assumption, finding in probe_each(site, assumptions or register.load()):
             found.append((assumption, finding))

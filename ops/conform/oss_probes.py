@@ -73,7 +73,7 @@ def link_rights(site: Site) -> Finding:
     target = {"x-oss-symlink-target": f"{site.prefix}link/other/target".replace("/", "%2F")}
     link = site.oss(own, "PUT", "link/own/link", query={"symlink": ""}, headers=target)
     if link.is_denied:
-        return Finding(Verdict.CONFIRMED, "the link itself is refused")
+        return Finding(Verdict.CONFIRMED, "OSS refuses to make the link")
     works(link, "making the link")
     found = site.oss(own, "GET", "link/own/link")
     return refused({"reading through the link": found}, "AccessDenied through the link")
@@ -113,7 +113,7 @@ def forbid_overwrite(site: Site) -> Finding:
         faults.append(f"the second upload got the answer {again}")
     if without.status != 403:
         faults.append(f"an upload without the signed header got the answer {without}")
-    return judged(faults, "409 FileAlreadyExists, and 403 without the header")
+    return judged(faults, "409 FileAlreadyExists with the header, and 403 without it")
 
 
 def additional_header(site: Site) -> Finding:
@@ -197,7 +197,8 @@ def form_content_type(site: Site) -> Finding:
     works(send("both", "text/plain", "text/plain"), "a form with text/plain in field and file")
     by_field = send("by-field", "text/plain", "image/png")
     by_file = send("by-file", "image/png", "text/plain")
-    faults = [] if by_field.is_good else [f"text/plain only in the field got the answer {by_field}"]
+    fault = f"a form with text/plain only in the field got the answer {by_field}"
+    faults = [] if by_field.is_good else [fault]
     if by_file.is_good:
         faults.append("OSS stored a form that names text/plain only in the header of its file")
     return judged(faults, "the condition checks the field, and ignores the type of the file")
@@ -233,7 +234,9 @@ def callback_variable(site: Site) -> Finding:
         body=TEXT,
     )
     if known.status not in (200, 203):
-        raise NotTried(f"a PUT whose callback uses only a variable that OSS knows got {known}")
+        raise NotTried(
+            f"a PUT whose callback uses only a variable that OSS knows got the answer {known}"
+        )
     header = {"x-oss-callback": callback_of(url, "bucket=${bucket}&x=${nosuchvariable}")}
     answer = site.oss(key, "PUT", "callback/unknown", headers=header, body=TEXT)
     return judged([] if answer.status == 400 else [f"OSS answered {answer}"], f"refused: {answer}")
@@ -416,7 +419,7 @@ def range_answer(site: Site) -> Finding:
     sent = {"range": "bytes=0-1", "accept-encoding": "gzip"}
     part = site.oss(key, "GET", "gzip/a", sent=sent)
     if part.status != 206:
-        raise NotTried(f"the range got the answer {part}")
+        raise NotTried(f"the GET of a range got the answer {part}")
     faults = []
     if "content-encoding" in part.headers:
         faults.append("the range is compressed")

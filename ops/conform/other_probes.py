@@ -131,8 +131,8 @@ def preinstalled(site: Site) -> Finding:
     if members.get("StatusCode") == 401:
         raise NotTried("the function loads the SDK only for a request with a login: set LOGIN=…")
     if members.get("StatusCode") == 200:
-        return Finding(Verdict.CONFIRMED, "a token, made with the SDK of the runtime")
-    said = members.get("ErrorCode") or "no answer of the function"
+        return Finding(Verdict.CONFIRMED, "the function made a token with the SDK of the runtime")
+    said = members.get("ErrorCode") or "the answer is not from the function"
     return Finding(Verdict.REFUTED, f"no token: {said}")
 
 

@@ -63,9 +63,9 @@ def logs_of_s(patient: Patient) -> Finding:
         return passed(f"none of our secrets is in {name}; this check {looked}")
     found = [f"{what} in {count}" for what, count in looked.found.items()]
     return warned(
-        f"{', '.join(found)} of the files of {name}. Remove these files with `s clean --logs`, "
-        "and prevent new ones with `s set log disable`. Replace every secret that others could "
-        f"read in these files. This check {looked}"
+        f"secrets in the files of {name}: {', '.join(found)}. Remove these files with "
+        "`s clean --logs`, and prevent new ones with `s set log disable`. Replace every secret "
+        f"that others could read in these files. This check {looked}"
     )
 
 

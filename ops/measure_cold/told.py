@@ -114,7 +114,7 @@ def _none_was_cold(plan: Plan) -> Iterator[str]:
         yield "there is no platform. `make bench` measures a new process."
         return
     yield "No call was cold: each of them reached an existing instance. To reach new instances:"
-    yield "- With CALLS=20, more calls come at one moment than instances exist (built-in runtime)."
+    yield "- CALLS=20 sends more calls at one moment than there are instances (built-in runtime)."
     yield "- HOW=idle waits until all instances are released. Send no other calls in this time."
     yield "- Change a variable of the function, in the console or by `s deploy -y`: after that, all"
     yield "  instances are new. Then run `make measure-cold` again at once."

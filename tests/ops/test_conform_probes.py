@@ -351,7 +351,7 @@ ANSWERS: list[tuple[str, str, Answer, Verdict, str]] = [
         "function",
         at("/", lambda _: Response("ImportModuleError", 502)),
         Verdict.REFUTED,
-        "no answer of the function",
+        "the answer is not from the function",
     ),
     (
         "byte_code",

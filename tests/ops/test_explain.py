@@ -152,7 +152,7 @@ def test_what_nobody_has_seen_on_the_real_oss_is_no_answer() -> None:
     needs = ["PutObject", "PutObjectAcl"]
     assert row(lines, "put with an ACL") == ["?", "no", "no", "no", *needs]
     (note,) = (at for at, line in enumerate(lines) if NOT_VERIFIED in line)
-    text = " ".join(lines[note : note + 3])
+    text = " ".join(lines[note : note + 4])
     assert lines[note].startswith("?")
     assert "BlockPublicAccess" in text
     assert "make smoke UPLOAD=1 ACL=1" in text

@@ -15,7 +15,7 @@ from token_service.settings.variables import ALLOWED_ORIGINS
 
 UNBOUND = (
     "UPLOAD_MAX_BYTES and UPLOAD_CONTENT_TYPES do not limit tokens. For tokens, OVERWRITE=no needs "
-    "a rule in the bucket. A signed PUT may have any size. So leave token out of ENABLED_ROUTES"
+    "a bucket rule. So leave token out of ENABLED_ROUTES. Until then a signed PUT may have any size"
 )
 LISTED = "POLICY_FILE allows listing, so anyone who knows the URL sees everybody's uploads"
 APPS = "ALLOWED_ORIGINS has an app's scheme. Any app can use this scheme, so it identifies no app"

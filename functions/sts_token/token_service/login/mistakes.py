@@ -67,7 +67,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
 def _algorithm(given: object, settings: Jwt) -> str:
     accepted = "JWT_SECRET verifies HS256 only; other algorithms need public keys (JWT_JWKS_URL)"
     if settings.keys_file or settings.keys_url:
-        accepted = "the type of its key decides between RS256, ES256 and EdDSA"
+        accepted = "it must be RS256, ES256 or EdDSA, as the type of its key requires"
     is_known = isinstance(given, str) and re.fullmatch(_ALGORITHMS, given)
     named = f", {given}," if is_known else ""
     return f"its algorithm{named} is not accepted: {accepted}"

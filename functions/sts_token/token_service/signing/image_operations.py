@@ -81,7 +81,7 @@ def fault(process: str) -> str | None:
         if parameters is None:
             return f"must have only operations of {', '.join(OPERATIONS)}"
         if name == "watermark" and not any(text.startswith("text_") for text in arguments):
-            return "watermark must have a text; an image is not allowed, as it is another object"
+            return "watermark must have a text, not an image, because an image is another object"
         if not _are_sound(arguments, parameters):
             accepts = [f"{name}_" if name != BARE else "a single value" for name in parameters]
             return f"{name} takes {', '.join(accepts) or 'no parameters'}, as OSS documents it"
