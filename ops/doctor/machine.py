@@ -42,7 +42,7 @@ def byte_code(patient: Patient) -> Finding:  # noqa: ARG001 - checks have one si
     except PackageError as error:
         return failed(str(error))
     if found is None:
-        return warned(f"the package will have none, so each cold start takes longer: {why}")
+        return warned(f"the package will have no byte code, so each cold start takes longer: {why}")
     return passed(f"compiled by Python {found.version}")
 
 

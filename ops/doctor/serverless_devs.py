@@ -1,4 +1,4 @@
-"""Checks the command line `s`, and which values of variables it would change."""
+"""Checks the program `s`, and finds the variables whose values `s` would change."""
 
 from __future__ import annotations
 

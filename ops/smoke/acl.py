@@ -164,7 +164,7 @@ def _look(trial: Trial) -> str | None:
     It checks the object, and also the version that was public, because OSS keeps this version if
     the object is overwritten.
     """
-    # Read at the address that oss2 makes, because oss2 uploaded the object there.
+    # Read the object at the address that oss2 makes, because oss2 uploaded the object there.
     parts = urlsplit(trial.everybody.sign_url("GET", trial.key, 60, slash_safe=True))
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     address = wire.Address(parts.scheme, parts.hostname or "", port, "")

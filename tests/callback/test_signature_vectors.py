@@ -85,8 +85,8 @@ def signed(block: bytes) -> bytes:
 
 
 def padded(info: bytes, ff: int | None = None) -> bytes:
-    """Return the block of RFC 8017. `ff` is the number of padding bytes. Zeros fill the end of the
-    block."""
+    """Return the padded block that is signed (RFC 8017, 9.2). `ff` is the number of padding bytes.
+    Zeros fill the end of the block."""
     count = SIZE - len(info) - 3 if ff is None else ff
     return (b"\x00\x01" + b"\xff" * count + b"\x00" + info).ljust(SIZE, b"\x00")
 

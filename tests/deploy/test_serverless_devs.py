@@ -259,7 +259,8 @@ def test_with_y_a_second_deploy_writes_again_from_a_path_with_blanks(checkout: C
 def test_without_y_and_a_terminal_what_differs_is_not_written_and_the_status_is_0(
     checkout: Checkout,
 ) -> None:
-    """Without -y, `s` asks before it writes a difference, so all commands in our docs have -y."""
+    """Without -y, `s` asks before it changes the deployed function, so all commands in our docs
+    have -y."""
     status, said = checkout.run("deploy", **OTHER)
     assert (status, checkout.writes()) == (0, PARTS)
     assert QUESTION in said

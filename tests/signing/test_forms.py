@@ -112,8 +112,8 @@ def failed(policy: dict[str, Any], given: Env, size: int) -> Iterator[str]:
 
 
 def refusal(fields: Env, secret: str, **more: Any) -> str:
-    """Return the only result of `refusals`, for a form where both meanings of "$content-type" have
-    the same result."""
+    """Return why OSS refuses the form, or "" if OSS accepts it. Fails if `refusals` has more than
+    one result, because then the result depends on what "$content-type" means."""
     (result,) = refusals(fields, secret, **more)
     return result
 

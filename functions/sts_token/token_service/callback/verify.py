@@ -28,7 +28,7 @@ from token_service.oss_client import ObjectHead
 MAX_BODY_BYTES = 16 * 1024
 """An object key has at most 1,023 bytes, and three times as many if URL-encoded. The app's own
 variables take about as much space as the key. Our seal has up to 3 KB."""
-MAX_HEADER_CHARACTERS = 2048  # of each header of OSS's signature; our choice
+MAX_HEADER_CHARACTERS = 2048  # our own limit for each header of OSS's signature
 
 _ETAG = "[A-Za-z0-9-]{1,128}"
 _NUMBER = "[0-9]{1,19}"

@@ -66,8 +66,8 @@ def denied(value: str) -> tuple[str, ...]:
     if not all(re.fullmatch(_CALLER, caller) for caller in found):
         raise Refused(
             "must be callers as the log names them, separated by commas. A name is 1 to 64 "
-            "characters (A-Z, a-z, 0-9, '_', '-'), or it is '.' and one of these characters, or it "
-            "is '~' or '@' and 32 characters (a-z, 2-7)"
+            "characters (A-Z, a-z, 0-9, '_', '-'); or it is '.' and then one of these characters; "
+            "or it begins with '~' or '@', and then has 32 characters (a-z, 2-7)"
         )
     return tuple(caller.replace("@", "~").removeprefix(".") for caller in found)
 
