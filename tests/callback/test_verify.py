@@ -532,8 +532,8 @@ def test_any_request_is_refused_and_nothing_breaks(
     request = sound()._replace(**taken)  # type: ignore[arg-type]
     whole = sound()
     if request.body == whole.body and request.headers == whole.headers and not request.query:
-        # Only the path differs. Any path is accepted, because OSS has signed the path of
-        # CALLBACK_URL.
+        # Only the path differs. That is accepted, because the function also tries the path of
+        # CALLBACK_URL, which OSS has signed.
         return
     refusal(request)
 

@@ -42,8 +42,8 @@ Answer = dict[str, Any]
 
 def in_ascii(text: str) -> str:
     """Return an ASCII id for a test. pytest uses backslashes to escape all other characters in an
-    id. If one process collects the tests again, pytest would also escape these backslashes, and the
-    id would change."""
+    id. If the same process collects the tests again, pytest would also escape the backslashes, and
+    the id would change."""
     return re.sub(r"[^ -~]", "?", text)
 
 

@@ -276,7 +276,7 @@ def test_the_role_trusts_the_function_alone(
 
 
 def test_the_cloud_holds_what_the_environment_names_as_the_function_reads_it() -> None:
-    """The function strips spaces around values, so the cloud does too."""
+    """The function strips spaces around values, so the sandbox's STS and OSS do too."""
     variables = {
         "ROLE_ARN": " acs:ram::42:role/mine ",
         "BUCKET_NAME": "my-bucket ",

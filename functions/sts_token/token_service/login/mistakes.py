@@ -74,8 +74,8 @@ def _algorithm(given: object, settings: Jwt) -> str:
 
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
-    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. Only
-    secrets that are all base64 are tried. Others may decode to few bytes, easy to guess."""
+    """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. A
+    secret with other characters is not tried: it may decode to few bytes, easy to guess."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")

@@ -1,7 +1,7 @@
 """Parsers of variables' texts, and the Reader that applies the parsers to an environment.
 
 A parser returns the value or raises Refused. Refused never quotes the text, which may be a secret
-in the wrong place. If few deployments use a variable, its parser is where the variable is used.
+in the wrong place. A variable that few deployments set has its parser in the module that needs it.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def read_step(wishes: Mapping[str, str], upload: Upload, per_minute: int) -> Ste
         return Step("parts", upload_id, _numbers(wishes["parts"], upload.part_count, per_minute))
     if action not in ("list", "complete", "abort") or "parts" in wishes:
         raise InvalidParameter(
-            "action", "must be list, complete or abort; leave it out if parts is sent"
+            "action", "must be 'list', 'complete' or 'abort'; leave it out if 'parts' is sent"
         )
     after = wishes.get("after", "")
     if after and action != "list":
