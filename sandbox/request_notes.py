@@ -32,7 +32,7 @@ PATH = "/sandbox/refusals"
 SESSION_HEADER = "x-sandbox-session"
 FROM_NETWORK = "sandbox.from_network"
 """True in the ASGI scope if the request came through a listener for the network (lan.py)."""
-MAX_SESSIONS = 64  # at most as many sessions are kept (the sandbox's own limit)
+MAX_SESSIONS = 64  # at most this many sessions are kept (the sandbox's own limit)
 MAX_REQUESTS = 100
 """Maximum number of requests in one session. Above this limit the oldest request is evicted. Above
 MAX_SESSIONS the session that was used least recently is evicted."""

@@ -61,9 +61,12 @@ def logs_of_s(patient: Patient) -> Finding:
         looked.look_at(log, wanted)
     if not looked.found:
         return passed(f"none of our secrets is in {name}; this check {looked}")
-    found = [f"{what} in {count}" for what, count in looked.found.items()]
+    found = [
+        f"{what} in {count} {'file' if count == 1 else 'files'}"
+        for what, count in looked.found.items()
+    ]
     return warned(
-        f"secrets in the files of {name}: {', '.join(found)}. Remove these files with "
+        f"secrets in {name}: {', '.join(found)}. Remove these files with "
         "`s clean --logs`, and prevent new ones with `s set log disable`. Replace every secret "
         f"that others could read in these files. This check {looked}"
     )

@@ -166,8 +166,8 @@ def test_a_certificate_of_an_unknown_issuer_is_refused(
 
 
 def test_a_namesake_of_an_issuer_is_refused(trust: Trust, way: str, tmp_path: Path) -> None:
-    """The folder finds an issuer's certificate by name only. So the signature of the server's
-    certificate must be checked with this issuer's key, too."""
+    """In the folder, an issuer's certificate is found by its name only. So the signature of the
+    server's certificate must be checked with this issuer's key, too."""
     trust.place(way, certificate(tmp_path, "ca"))
     (tmp_path / "evil").mkdir()
     namesake = certificate(tmp_path / "evil", "ca")

@@ -61,8 +61,8 @@ def test_each_secret_is_named_by_its_variable_with_its_number_of_files(
     outcome, detail = line({**shell, **CALLBACKS}, tmp_path)
     assert outcome == "WARN"
     assert detail.startswith(
-        "secrets in the files of ~/.s/logs: a private key in 1, JWT_SECRET in 2, "
-        "CALLBACK_SECRET in 1. "
+        "secrets in ~/.s/logs: a private key in 1 file, JWT_SECRET in 2 files, "
+        "CALLBACK_SECRET in 1 file. "
     )
     for words in ("s clean --logs", "s set log disable", "looked at 3 files"):
         assert words in detail
@@ -78,7 +78,7 @@ def test_every_secret_is_looked_for_and_each_of_a_list(
     second = SECRET[::-1]
     put(logs, "1/a.log", second)
     found = line({**shell, name: f"{ANOTHER}, {second}"}, tmp_path)
-    assert found[1].startswith(f"secrets in the files of ~/.s/logs: {name} in 1. ")
+    assert found[1].startswith(f"secrets in ~/.s/logs: {name} in 1 file. ")
 
 
 @pytest.mark.parametrize("secret", [".*+?[a-z](b|c)$^" * 2, 'a"b\\c' * 8, "é中" * 12, "%s{0}" * 8])
@@ -127,7 +127,7 @@ def test_many_logs_are_read_up_to_a_bound_the_newest_first(
         os.utime(path, (number, number))
     found, detail = line(shell, tmp_path)
     assert found == "WARN"
-    assert detail.startswith("secrets in the files of ~/.s/logs: JWT_SECRET in 1. ")
+    assert detail.startswith("secrets in ~/.s/logs: JWT_SECRET in 1 file. ")
     assert "there are more" in detail
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_read_ends_nothing(
     monkeypatch.setattr(os, "scandir", refused)
     found, detail = line(shell, tmp_path)
     assert found == "WARN"
-    assert detail.startswith("secrets in the files of ~/.s/logs: JWT_SECRET in 1. ")
+    assert detail.startswith("secrets in ~/.s/logs: JWT_SECRET in 1 file. ")
     assert detail.endswith("1 cannot be read")
 
 
@@ -198,7 +198,7 @@ def test_the_home_of_s_that_the_environment_names_is_looked_at(shell: Env, tmp_p
     moved = {**shell, "HOME": "/no/such/home", "serverless_devs_config_home": str(elsewhere)}
     found, detail = line(moved, tmp_path)
     assert found == "WARN"
-    assert f"the files of {elsewhere}/.s/logs: JWT_SECRET in 1. " in detail
+    assert f"secrets in {elsewhere}/.s/logs: JWT_SECRET in 1 file. " in detail
 
 
 def test_a_home_that_cannot_be_looked_into_ends_nothing(shell: Env, tmp_path: Path) -> None:

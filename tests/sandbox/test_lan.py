@@ -291,7 +291,7 @@ def login(sandbox: Sandbox) -> str:
 
 
 def test_a_phone_signs_in_and_uploads_by_the_address(sandbox: Sandbox) -> None:
-    """The URLs of the callback and of its public key have the loopback address, as before."""
+    """The URLs of the callback and of its public key have the loopback address, as without LAN."""
     answer = ask(sandbox, f"/?access_token={login(sandbox)}").json()
     token, scope = Token.of(answer), answer["Scope"]
     assert token.endpoint == f"http://{ADDRESS}:{sandbox.port + 1}"

@@ -109,7 +109,7 @@ def test_a_byte_more_is_refused_and_leaves_nothing(
     before = in_data(limited)
     with refused(400, "EntityTooLarge", "With LAN"):
         way(limited, os.urandom(FILE + 1))
-    # With append() and many_parts(), the data of before the refusal stay stored.
+    # With append() and many_parts(), the data that were stored before the refusal stay.
     assert len(in_data(limited) - before) == (1 if way in (append, many_parts) else 0)
     found = limited.storage.find(BUCKET, "a")
     assert (found.size if found else None) == (KB100 if way is append else None)

@@ -1,6 +1,6 @@
 // Two people use one page that `make run` serves. Reads {url, way, files, ...} as JSON on stdin; full_page.mjs
-// lists the other members. Alice uploads `files` and tries bob's folder. Then bob signs in. Prints as JSON what alice and
-// bob saw, and the page's faults.
+// lists the other members. Alice uploads `files` and tries bob's folder. Then bob signs in. Prints as JSON what alice
+// and bob saw, and the page's faults.
 
 import { json } from 'node:stream/consumers';
 

@@ -67,7 +67,7 @@ def of(error: Exception, jwt: Any, settings: Jwt, login: str, secrets: Any) -> S
 def _algorithm(given: object, settings: Jwt) -> str:
     accepted = "JWT_SECRET verifies HS256 only; other algorithms need public keys (JWT_JWKS_URL)"
     if settings.keys_file or settings.keys_url:
-        accepted = "it must be RS256, ES256 or EdDSA, as the type of its key requires"
+        accepted = "it must be RS256, ES256 or EdDSA, whichever the type of its key requires"
     is_known = isinstance(given, str) and re.fullmatch(_ALGORITHMS, given)
     named = f", {given}," if is_known else ""
     return f"its algorithm{named} is not accepted: {accepted}"
@@ -75,7 +75,7 @@ def _algorithm(given: object, settings: Jwt) -> str:
 
 def _signature(login: str, secrets: Iterable[bytes]) -> str:
     """Detect a login that was signed with the base64-decoded bytes of a secret, as jjwt does. A
-    secret with other characters is not tried: it may decode to few bytes, easy to guess."""
+    secret that is not all base64 is not tried: it may decode to few bytes, easy to guess."""
     head, _, signature = login.rpartition(".")
     for secret in secrets:
         text = secret.decode("latin-1").translate({43: "-", 47: "_"}).rstrip("=")

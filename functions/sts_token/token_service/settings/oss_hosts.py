@@ -24,7 +24,7 @@ _OF_OSS = (
 )
 # Hosts that look like OSS's hosts but are not, and numeric addresses like 8.8.8.8 and 0x7f.1.
 _FALSE = r"(?:^|\.)(?:aliyun(?:cs)?|oss-(?:cn-|[a-z]{2}-[a-z]+-\d)[^.]*)(?:\.|$)|\.\d[^.]*$"
-# The finance regions and the names in their hosts: not verified on the real OSS (assumption 47).
+# Names in public, dual-stack and internal hosts of finance regions: not verified (assumption 47).
 _FINANCE = {
     "cn-hangzhou-finance": ("cn-hzfinance", "cn-hangzhou-finance", "cn-hzjbp-a", "cn-hzjbp-b"),
     "cn-shanghai-finance-1": ("cn-shanghai-finance-1-pub", "cn-shanghai-finance"),
