@@ -26,7 +26,17 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from running_cloud import Token
-from running_sandbox import RUN, TOKEN, Sandbox, finished, free_port, given, make, running
+from running_sandbox import (
+    RUN,
+    TOKEN,
+    UNUSED_PORT,
+    Sandbox,
+    finished,
+    free_port,
+    given,
+    make,
+    running,
+)
 from sandbox import lan
 from sandbox.environment import Ports
 from sandbox.request_notes import MAX_SESSIONS, PATH, SESSION_HEADER
@@ -201,7 +211,7 @@ def test_lan_does_not_count_in_the_environment(tmp_path: Path, name: str, value:
     later sandbox to the network that the machine is in."""
     if name == "token":
         done = finished(make("token"), tmp_path / "state", LAN=value)
-        assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://127.0.0.1:7081"
+        assert json.loads(done.stdout)["Scope"]["Endpoint"] == f"http://127.0.0.1:{UNUSED_PORT + 1}"
         said = done.stderr
     else:
         with running(tmp_path / "state", LAN=value) as sandbox:
@@ -455,7 +465,7 @@ def test_ports_are_taken_at_both_addresses_or_none(tmp_path: Path) -> None:
 
 def test_a_token_leads_where_a_phone_finds_it(tmp_path: Path) -> None:
     done = finished(command("token"), tmp_path / "state", LAN=ADDRESS)
-    assert json.loads(done.stdout)["Scope"]["Endpoint"] == f"http://{ADDRESS}:7081"
+    assert json.loads(done.stdout)["Scope"]["Endpoint"] == f"http://{ADDRESS}:{UNUSED_PORT + 1}"
 
 
 # What is said

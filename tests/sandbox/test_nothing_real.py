@@ -25,6 +25,7 @@ from running_cloud import Token
 from running_sandbox import (
     ROOT,
     RUN,
+    UNUSED_PORT,
     Sandbox,
     environment,
     finished,
@@ -194,7 +195,7 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
     done = subprocess.run(
         make("token"),
         cwd=tmp_path,
-        env={**environment(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
+        env={**environment(tmp_path / "state", PORT=str(UNUSED_PORT)), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         timeout=20,
@@ -238,8 +239,9 @@ def test_callbacks_need_no_secret(tmp_path: Path) -> None:
 
 
 def test_an_emulators_address_is_taken_from_the_command_line(tmp_path: Path) -> None:
-    done = finished(make("token", "OSS_ENDPOINT=http://10.0.2.2:7081"), tmp_path / "state")
-    assert json.loads(done.stdout)["Scope"]["Endpoint"] == "http://10.0.2.2:7081"
+    endpoint = f"http://10.0.2.2:{UNUSED_PORT + 1}"
+    done = finished(make("token", f"OSS_ENDPOINT={endpoint}"), tmp_path / "state")
+    assert json.loads(done.stdout)["Scope"]["Endpoint"] == endpoint
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from sandbox.servers import PortInUse, listen
 ROOT = Path(__file__).parents[2]
 RUN = (sys.executable, "-m", "sandbox", "run")
 TOKEN = (sys.executable, "-m", "sandbox", "token")
+UNUSED_PORT = 1  # TCP port 1: no sandbox listens there
 
 
 def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
@@ -199,7 +200,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def finished(
     command: Sequence[str], folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself, and check that it printed no secret."""
+    """Run a command that ends by itself, and check that it printed no secret.
+
+    The default of PORT is UNUSED_PORT, because the developer's own sandbox may run on 7080."""
+    variables.setdefault("PORT", str(UNUSED_PORT))
     done = subprocess.run(
         command,
         cwd=_beside(folder),
