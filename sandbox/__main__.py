@@ -114,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _token(ports, given, lan_address)
     except PortInUse as error:
         other = 9000 if abs(error.port - 9000) > 3 else 9100
-        fault = f"{error}; choose another: make {command} PORT={other}"
+        fault = (
+            f"{error}. If your own sandbox uses it, stop that sandbox with Ctrl-C, or choose "
+            f"another port: make {command} PORT={other}"
+        )
     except (UsageError, cloud.Damaged) as error:
         fault = str(error)
     except Unsound as error:

@@ -93,11 +93,14 @@ def _deployed(settings: Settings) -> str:
     auth, policy = defaults
     here = ("jwt" if settings.auth.names_callers else "anonymous", settings.policy)
     plays = (
-        "this run uses the same settings"
+        "this run has the same settings"
         if here == defaults
-        else f"`make run AUTH={auth} POLICY_FILE={policy}` uses the same settings"
+        else f"to try this: make run AUTH={auth} POLICY_FILE={policy}"
     )
-    return f"  deployed   the default is AUTH={auth}, and tokens cannot read objects; {plays}"
+    return (
+        f"  deployed   a deployed function has AUTH={auth} by default, and its tokens cannot read "
+        f"objects; {plays}"
+    )
 
 
 def _others(ports: Ports) -> list[tuple[str, str, str]]:
@@ -172,9 +175,9 @@ def _commands(
     if can_upload and _shows_isolation(settings):
         alice, bob = (shlex.quote(f"{settings.prefix}{who}/hello.txt") for who in ("alice", "bob"))
         lines += [
-            f'  put() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
-            f"  put {alice}    # 200",
-            f"  put {bob}      # AccessDenied: not hers",
+            f'  upload() {{ {shlex.quote(sys.executable)} -c "{_PUT}" "$1"; }}',
+            f"  upload {alice}    # 200",
+            f"  upload {bob}      # AccessDenied: not hers",
         ]
     return [*lines, ""]
 

@@ -101,8 +101,8 @@ def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox
     page, token_url, deployed = sandbox.stdout.splitlines()[:3]
     assert page.split()[:2] == ["page", f"{url}app/"]
     assert token_url == f"  token URL  {url}"
-    assert "the default is AUTH=jwt, and tokens cannot read objects" in deployed
-    assert "`make run AUTH=jwt POLICY_FILE=bucket_write_policy` uses the same settings" in deployed
+    assert "has AUTH=jwt by default, and its tokens cannot read objects" in deployed
+    assert deployed.endswith("make run AUTH=jwt POLICY_FILE=bucket_write_policy")
     # Without a terminal, the output has no control sequences.
     assert "\x1b" not in sandbox.stdout
 
@@ -112,7 +112,7 @@ def test_the_command_of_the_third_line_plays_what_is_deployed(tmp_path: Path) ->
     arguments = ("AUTH=jwt", "POLICY_FILE=bucket_write_policy")
     with running_by_make(tmp_path / "state", 0, *arguments) as sandbox:
         assert sandbox.stdout.splitlines()[2].endswith(
-            "and tokens cannot read objects; this run uses the same settings"
+            "and its tokens cannot read objects; this run has the same settings"
         )
         login = sandbox.answer(path="/sandbox/login?user=alice")["access_token"]
         bucket = Token.of(sandbox.answer(path=f"/?access_token={login}")).oss2("v4")
