@@ -21,15 +21,17 @@ from pathlib import Path
 import pytest
 
 import architecture
+import in_step
+from documented_code import blocks
 from documented_commands import (
     README,
     all_blocks,
-    bare,
     beside,
     block_with,
     checkout,
     in_checkout,
     in_shell,
+    pages,
 )
 from ops import ROOT
 from running_cloud import running_cloud
@@ -109,11 +111,13 @@ How = Beside | Starts | InCheckout | Settings | ByTest | NotRun
 FIRST = (README, "echo 'Hello from a phone'")
 AN_SDK = ("docs/start.md", "cat > upload.py")
 HERE = "tests/test_commands.py"
+CHINESE = [path.relative_to(ROOT).as_posix() for _, path in in_step.pairs()]
 LINES = "tests/integrate/test_sandbox_lines.py"
 SANDBOX_LINES = f"{LINES}::test_the_lines_for_the_sandbox_upload"
 CURL = 'blocks("sh", INTEGRATE / "curl.md")'
 
 REGISTER: dict[tuple[str, str], How] = {
+    (README, "make run\n"): ByTest(f"{HERE}::test_the_two_commands"),
     (README, "make test"): ByTest(f"{HERE}::test_the_two_commands"),
     FIRST: Beside(ANYBODY, "200\n"),
     (README, "method=GET"): Beside(ANYBODY, "Hello from a phone\n", (FIRST,)),
@@ -162,7 +166,7 @@ REGISTER: dict[tuple[str, str], How] = {
     ("docs/deploy.md", "make roles"): ByTest(
         "tests/test_deploy_page.py::test_the_roles_are_printed_as_json"
     ),
-    ("docs/deploy.md", "make build      # build/"): InCheckout("served with ", is_slow=True),
+    ("docs/deploy.md", "make build"): InCheckout("served with ", is_slow=True),
     ("docs/deploy.md", "make -s login"): ByTest(
         "tests/test_deploy_page.py::test_the_first_login_gets_a_token"
     ),
@@ -252,6 +256,13 @@ def entries(kind: type) -> list[object]:
     ]
 
 
+@pytest.mark.parametrize("page", [*pages(), "CONTRIBUTING.md", *CHINESE])
+def test_no_command_has_a_comment(page: str) -> None:
+    """zsh, the shell of macOS, passes a comment that is typed after a command to the command."""
+    for block in blocks("sh", ROOT / page):
+        assert re.findall(r"(?:^|\s)#.*", block) == []
+
+
 def test_each_block_has_one_entry_and_each_entry_one_block() -> None:
     found = list(all_blocks())
     assert len(found) > 20
@@ -330,7 +341,7 @@ def test_it_prints_what_is_said(
 def test_each_way_to_start_the_sandbox_starts_it(
     key: tuple[str, str], how: Starts, tmp_path: Path
 ) -> None:
-    commands = bare(block_with(*key)).splitlines()
+    commands = block_with(*key).splitlines()
     assert commands
     for number, command in enumerate(commands):
         port = free_port()
@@ -350,7 +361,7 @@ def test_it_does_in_a_checkout_what_is_said(
     key: tuple[str, str], how: InCheckout, copied: Path
 ) -> None:
     left_out, reason = how.but
-    lines = bare(block_with(*key)).splitlines()
+    lines = block_with(*key).splitlines()
     commands = [line for line in lines if not (left_out and left_out in line)]
     assert commands
     assert bool(reason) == (len(commands) < len(lines))
@@ -367,7 +378,7 @@ def test_the_settings_are_sound(
     block = re.sub("<[^>]*>", "token.example.com", block_with(*key))
     done = in_shell(f"set -a\n{block}\nenv", tmp_path, {})
     assert done.returncode == 0, done.stderr
-    names = re.findall(r"^([A-Z_]+)=", bare(block), re.M)
+    names = re.findall(r"^([A-Z_]+)=", block, re.M)
     read = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
     given = {name: read[name] for name in names}
     if any(name.startswith("JWT_JWKS") for name in given):
@@ -380,8 +391,8 @@ def test_the_settings_are_sound(
 
 def test_the_two_commands(tmp_path: Path) -> None:
     """`make test` runs this test, so the test only checks which commands `make test` would run."""
-    run, test = bare(block_with(README, "make test")).splitlines()
-    assert run == "make run"
+    assert block_with(README, "make run\n") == "make run\n"
+    test = block_with(README, "make test")
     with running_by_make(tmp_path / "state", 0) as sandbox:
         assert f"http://127.0.0.1:{sandbox.port}/app/" in sandbox.stdout
     done = in_checkout(test.replace("make", "make -n"), ROOT, {"SANDBOX_DIR": str(tmp_path)})
@@ -392,7 +403,7 @@ def test_the_two_commands(tmp_path: Path) -> None:
 def test_a_deployment_is_checked_before_and_after(tmp_path: Path, copied: Path) -> None:
     variables = {**DEPLOYED, "JWT_SECRET": "b5Zk0Wm2rR7tQ9xE1vL4nC8yU3pH6sJd"}
     with running_cloud(tmp_path, AUTH="jwt", JWT_SECRET=variables["JWT_SECRET"]) as cloud:
-        before, after = bare(block_with(README, "make doctor")).splitlines()
+        before, after = block_with(README, "make doctor").splitlines()
         done = in_checkout(before, copied, variables)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "PASS" in done.stdout
@@ -414,7 +425,7 @@ def test_the_real_sts_is_asked(sandboxes: Mapping[str, Sandbox], tmp_path: Path)
     }.items():
         assert name in block
         block = block.replace(name, f"{name.partition('=')[0]}={value}")
-    *exports, token, run = bare(block).splitlines()
+    *exports, token, run = block.splitlines()
     set_up = "\n".join(exports)
     assert run == "make run CLOUD=1"
     more = {"STS_ENDPOINT": f"http://127.0.0.1:{sandbox.port + 2}", "AUTH": "anonymous"}
@@ -466,7 +477,7 @@ def started(commands: str, checkout_of_mine: Path, state: Path) -> Iterator[Sand
 
 @pytest.mark.slow
 def test_the_sandbox_starts_without_make(copied: Path, tmp_path: Path) -> None:
-    install, run = bare(block_with("docs/platforms.md", "python3 -m ops.install")).splitlines()
+    install, run = block_with("docs/platforms.md", "python3 -m ops.install").splitlines()
     done = in_checkout(install, copied, {})
     assert done.returncode == 0, done.stdout + done.stderr
     with started(f"exec {run}", copied, tmp_path / "state") as sandbox:
@@ -474,7 +485,7 @@ def test_the_sandbox_starts_without_make(copied: Path, tmp_path: Path) -> None:
 
 
 def test_a_real_name_is_given_without_make(copied: Path, tmp_path: Path) -> None:
-    block = bare(block_with("docs/platforms.md", "--given BUCKET_NAME"))
+    block = block_with("docs/platforms.md", "--given BUCKET_NAME")
     command = block.replace(".venv/bin/python", f"exec {shlex.quote(sys.executable)}")
     with started(command, copied, tmp_path / "state") as sandbox:
         assert sandbox.answer()["Scope"]["Bucket"] == "my-bucket"
@@ -483,7 +494,7 @@ def test_a_real_name_is_given_without_make(copied: Path, tmp_path: Path) -> None
 def test_nothing_is_written_into_a_checkout_that_is_set_up(copied: Path, tmp_path: Path) -> None:
     """After a checkout is set up, it may be read-only, so a sandbox must not write into it."""
     state = tmp_path / "state"
-    block = bare(block_with("docs/platforms.md", "SANDBOX_DIR="))
+    block = block_with("docs/platforms.md", "SANDBOX_DIR=").rstrip()
     command = block.replace("/tmp/sandbox", str(state))  # noqa: S108
     command += f" BUILD_PAGE=no READY= BIN={Path(sys.executable).parent}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -41,12 +40,6 @@ def all_blocks() -> Iterator[tuple[str, str]]:
 def block_with(page: str, text: str) -> str:
     """The only block of commands that contains `text`. `page` is a path from the root."""
     return code_with("sh", f"../{page}", text)
-
-
-def bare(block: str) -> str:
-    """The commands without comments, and without the spaces before comments."""
-    lines = (re.sub(r"(^|\s+)#\s.*", "", line) for line in block.splitlines())
-    return "\n".join(line for line in lines if line)
 
 
 def in_shell(
