@@ -26,7 +26,7 @@ def endpoints(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     if patient.faults_of("OSS_REGION", "FC_REGION", "BUCKET_NAME"):
-        return skipped("not known: the region or the bucket is wrong")
+        return skipped("not known: set a valid OSS_REGION and BUCKET_NAME first")
     where = f"clients reach OSS at {settings.oss_endpoint}"
     page = "(docs/deploy.md, A domain for the bucket)"
     if oss_hosts.is_cname(settings.oss_endpoint):

@@ -21,12 +21,13 @@ def policies(patient: Patient) -> Finding:
     if wrong:
         return judged(wrong)
     caller = callers.named("u" * 64) if settings.auth.names_callers else callers.ANONYMOUS
+    longest = ", with the longest user id" if settings.auth.names_callers else ""
     sizes = []
     try:
         policies = Policies(settings.policy_choices)
         for name in settings.policy_choices:
             policy = policies.render(grants.decide(caller, {"policy": name}, settings))
-            sizes.append(f"{os.path.basename(name)} {len(policy)}")  # noqa: PTH119
+            sizes.append(f"{os.path.basename(name)} {len(policy):,}")  # noqa: PTH119
     except (Misconfiguration, PolicyError) as error:
         return failed(error.message)
     elsewhere = [name for name in settings.policy_choices if "/" in name and not _is_packed(name)]
@@ -35,7 +36,7 @@ def policies(patient: Patient) -> Finding:
             f"{elsewhere[0]} is not in the package: put it into policies/, and write "
             "policies/<file> in the variable"
         )
-    detail = f"{', '.join(sizes)} of {MAX_CHARACTERS} characters"
+    detail = f"{', '.join(sizes)} of {MAX_CHARACTERS:,} characters{longest}"
     described = policies_described.bundled()
     for name in settings.policy_choices:
         if name in described and not described[name].is_confined:
@@ -53,7 +54,7 @@ def roles(patient: Patient) -> Finding:
     compare the roles with these rights."""
     settings, variables = patient.settings, patient.variables
     if patient.faults_of("POLICY_", "BUCKET_NAME", "OBJECT_PREFIX"):
-        return skipped("not known: the bucket or a policy is wrong")
+        return skipped("not known: set a valid BUCKET_NAME and policy first")
     try:
         needed, options = by_hand.needed(settings, variables)
     except (Misconfiguration, PolicyError) as error:

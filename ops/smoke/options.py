@@ -88,7 +88,7 @@ def read_address(env: Mapping[str, str], name: str) -> Address:
     url = env.get(name, "").strip()
     accepts = f"{name} must be https://host[:port][/path] of the function, or http:// on loopback"
     if not url:
-        raise UsageError(f"{accepts}; for example {name}=https://…")
+        raise UsageError(f"{accepts}; for example {name}=https://token.example.com/")
     try:
         parts = urlsplit(url)
         port = parts.port

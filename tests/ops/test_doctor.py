@@ -246,6 +246,8 @@ def test_a_policy_is_measured_for_the_longest_user_id(shell: Env, tmp_path: Path
     with_logins = examined(shell, tmp_path)["policies"][1]
     without = examined({**shell, "AUTH": "anonymous"}, tmp_path)["policies"][1]
     assert int(with_logins.split()[1]) - int(without.split()[1]) == len("u" * 64 + "/")
+    assert with_logins.endswith("of 2,048 characters, with the longest user id")
+    assert without.endswith("of 2,048 characters")
 
 
 # Secrets
