@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ops import dotenv
+from ops import dotenv, misspelt
 from ops.configuration import settings_of
 from ops.operations import KEY, Operation, Place, operations
 from sandbox.oss.errors import OssError
@@ -212,4 +212,5 @@ def _notes(policy: Policy, judged: list[Row]) -> Iterator[str]:
 if __name__ == "__main__":
     # With this, `make explain | head` ends without an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    misspelt.refuse("explain")
     sys.exit(main(dotenv.environment("explain")))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ops import dotenv, report
+from ops import dotenv, misspelt, report
 from ops.configuration import settings_of
 from sandbox.demo_login import make_login
 from token_service.errors import Misconfiguration, ServiceError
@@ -52,6 +52,7 @@ class Login(NamedTuple):
 
 def main() -> int:
     """Print a login. Returns 0, or 1 with one clear line on stderr."""
+    misspelt.refuse("login")
     env = dotenv.environment("login")
     try:
         made = issue(env)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ops import dotenv, report, rights
+from ops import dotenv, misspelt, report, rights
 from ops.configuration import settings_of
 from ops.rights import Options, Rights, Statement
 from token_service.app import ROUTES
@@ -69,6 +69,7 @@ class Roles(NamedTuple):
 
 def main() -> int:
     """Print the documents. Returns 0, or 1 with one clear line on stderr."""
+    misspelt.refuse("roles")
     env = dotenv.environment("roles")
     try:
         roles = read(env)

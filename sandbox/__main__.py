@@ -41,7 +41,7 @@ from sandbox import (
     request_notes,
     sts,
 )
-from sandbox.command_line import given_to_make
+from sandbox.command_line import OWN_VARIABLES, given_to_make
 from sandbox.environment import (
     CLOUD_VARIABLES,
     CREDENTIALS,
@@ -100,8 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _clean()
         if command == "account-key":
             return _print_account_key()
+        _check_typed_names(options.given, options.make)
         _read_env_file()
-        _check_names(options.given, options.make)
+        _warn_of_names()
         ports = _ports(os.environ)
         lan_address = _lan_address(command, options.given, options.make)
         if command == "run" and (hint := proxy_hint.hint(os.environ, lan_address)):
@@ -172,23 +173,19 @@ def _on_command_line(given: Collection[str], make_pid: int | None) -> frozenset[
         ) from None
 
 
-def _check_names(given: str, make_pid: int | None) -> None:
-    """Warn about names that look misspelt.
-
-    Raises UsageError if a name on the command line looks like a misspelt variable of a check or a
-    limit, because the sandbox would then run without this check or limit.
-    """
-    found = misspelt.find(os.environ)
-    named = _on_command_line({name for name, _ in found}.intersection(given.split()), make_pid)
-    wrong = []
-    for name, meant in found:
-        text = f"{name} is not a variable of the function; did you mean {meant}?"
-        if name in named and misspelt.weakens(meant):
-            wrong.append(text)
-        else:
-            log.warning("%s", text)
+def _check_typed_names(given: str, make_pid: int | None) -> None:
+    """Raise UsageError if a name on the command line looks misspelt. The sandbox would otherwise
+    run without what was asked for."""
+    found = misspelt.typed(given.split(), {*RULES, *OWN_VARIABLES})
+    wrong = sorted(_on_command_line(found.keys(), make_pid))
     if wrong:
-        raise UsageError("\n".join(wrong))
+        raise UsageError("\n".join(misspelt.refusal(name, found[name]) for name in wrong))
+
+
+def _warn_of_names() -> None:
+    """Warn about names in the environment that look misspelt."""
+    for name, meant in misspelt.find(os.environ):
+        log.warning("%s is not a variable of the function; did you mean %s?", name, meant)
 
 
 def _ports(env: Mapping[str, str]) -> Ports:

@@ -13,6 +13,13 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+OWN_VARIABLES = (
+    *("BUILD_PAGE", "CALLER", "CLOUD", "HOST", "LAN", "NO_COLOR", "PORT", "PUBLIC_ENDPOINT"),
+    *("SANDBOX_DIR", "SIGNATURE_V1"),
+)
+"""The variables of `make run` and `make token` that are not variables of the function. HOST is here
+because lan.py refuses it with a message of its own."""
+
 
 def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
     """Return each of the `names` that make got as an argument. `names` are the variables for which

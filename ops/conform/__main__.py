@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops import dotenv
+from ops import dotenv, misspelt
 from ops.conform import register, transcript
 from ops.conform.account import Account, is_cloud, read_account
 from ops.conform.exchanges import MAX_CALLS, MAX_SECONDS, Exchanges
@@ -35,6 +35,7 @@ def main() -> int:
     Returns 1 if an assumption is refuted, an object or an upload is left behind, or a variable is
     wrong.
     """
+    misspelt.refuse("conform")
     try:
         if not is_cloud(os.environ):
             with signals_interrupt(), _errors_only(), local_cloud() as account:

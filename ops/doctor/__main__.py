@@ -6,12 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from ops import report
+from ops import misspelt, report
 from ops.doctor.checks import examine
 
 
 def main() -> int:
     """Run all checks and print the table. Returns 0, or 1 if something must be fixed."""
+    misspelt.refuse("doctor")
     checks = examine(os.environ, Path())
     print(report.table(checks))
     if where := report.pointer(checks, "doctor"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from ops import dotenv, report
+from ops import dotenv, misspelt, report
 from ops.measure_cold import calls, told
 from ops.measure_cold.plan import announced, hidden, read_plan
 from ops.smoke.options import UsageError
@@ -14,6 +14,7 @@ from ops.smoke.options import UsageError
 def main() -> int:
     """Measure and print. Returns 0 after a measurement, 1 if nothing was measured or an argument is
     wrong, and 130 after Ctrl-C."""
+    misspelt.refuse("measure-cold")
     try:
         plan = read_plan(dotenv.environment("measure-cold"))
     except UsageError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ops import dotenv, report
+from ops import dotenv, misspelt, report
 from ops.smoke.checks import run
 from ops.smoke.options import UsageError, read_options
 
@@ -12,6 +12,7 @@ from ops.smoke.options import UsageError, read_options
 def main() -> int:
     """Check the function at URL. Returns 1 if a line says FAIL or an argument is wrong, 130 after
     Ctrl-C, and otherwise 0."""
+    misspelt.refuse("smoke")
     try:
         options = read_options(dotenv.environment("smoke"))
     except UsageError as error:

@@ -43,6 +43,8 @@ from running_sandbox import (
     wait_for,
 )
 from sandbox import sts
+from sandbox.command_line import OWN_VARIABLES
+from sandbox.environment import RULES
 from sandbox.identities import AccessKey, Identities, Role
 from sandbox.ram import Policy
 from sandbox.servers import Service, in_background, listen
@@ -756,29 +758,79 @@ def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [RUN, TOKEN])
-def test_a_misspelt_check_on_the_command_line_is_refused(
+def test_each_misspelt_name_on_the_command_line_is_refused_without_its_value(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     """A misspelt name would be ignored, and logins of any issuer would be accepted."""
-    names = {"JWT_ISUER": "https://a.example", "ALOWED_ORIGINS": "https://b.example"}
+    names = {"JWT_ISUER": "https://a.example", "POLICY_FIEL": "https://b.example"}
     done = finished(given(command, *names), tmp_path / "state", PORT=str(free_port()), **names)
     assert done.returncode == 1
-    assert "JWT_ISUER is not a variable of the function; did you mean JWT_ISSUER?" in done.stderr
-    assert "ALOWED_ORIGINS is not a variable of the function" in done.stderr
-    assert "example" not in done.stderr
+    lines = [line.partition(": ")[2] for line in done.stderr.splitlines()]
+    assert lines == [
+        "there is no variable JWT_ISUER; did you mean JWT_ISSUER? Nothing was started",
+        "there is no variable POLICY_FIEL; did you mean POLICY_FILE? Nothing was started",
+    ]
+    assert "example" not in done.stdout
     assert not (tmp_path / "state").exists()
 
 
 @pytest.mark.slow
-def test_a_misspelt_name_is_refused_by_make_itself_and_in_the_cloud_too(tmp_path: Path) -> None:
-    """A misspelt name in the environment causes only a warning. MAKEFLAGS counts as environment."""
-    done = finished(make("token", "JWT_ISUER=x", "CLOUD=1"), tmp_path / "state")
+@pytest.mark.parametrize(
+    ("arguments", "name", "meant"),
+    [
+        (("run", "ATUH=jwt"), "ATUH", "AUTH"),
+        (("run", "auth=jwt"), "auth", "AUTH"),
+        (("token", "AUHT=jwt"), "AUHT", "AUTH"),
+        (("run", "LNA=1"), "LNA", "LAN"),
+        (("run", "CLUOD=1"), "CLUOD", "CLOUD"),
+        (("run", "PUBLIC_ENDPONT=closed"), "PUBLIC_ENDPONT", "PUBLIC_ENDPOINT"),
+        (("token", "AUTH=jwt", "CALER=bob"), "CALER", "CALLER"),
+        (("token", "JWT_ISUER=x", "CLOUD=1"), "JWT_ISUER", "JWT_ISSUER"),
+    ],
+)
+def test_a_misspelt_name_after_make_is_refused_before_anything_starts(
+    tmp_path: Path, arguments: tuple[str, ...], name: str, meant: str
+) -> None:
+    # The first line must be about the name, and not about an .env that is not read.
+    (tmp_path / ".env").touch()
+    done = finished(make(*arguments, f"PORT={free_port()}"), tmp_path / "state")
     assert done.returncode != 0
-    assert "make token: JWT_ISUER is not a variable" in done.stderr
-    done = finished(make("token"), tmp_path / "state", MAKEFLAGS="JWT_ISUER=x")
-    assert (done.returncode, "sandbox: JWT_ISUER is no" in done.stderr) == (0, True), done.stderr
-    done = finished(given(TOKEN, "POLICY_FIEL"), tmp_path / "state", POLICY_FIEL="x")
-    assert (done.returncode, "sandbox: POLICY_FIEL is no" in done.stderr) == (0, True)
+    text = f"there is no variable {name}; did you mean {meant}? Nothing was started"
+    assert done.stderr.splitlines()[0] == f"make {arguments[0]}: {text}"
+    if arguments[0] == "token":
+        assert json.loads(done.stdout)["ErrorMessage"] == text
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.slow
+def test_each_known_name_and_each_name_of_another_program_is_accepted_after_make(
+    tmp_path: Path,
+) -> None:
+    # An empty value is accepted, except for HOST, which has a message of its own.
+    values = dict.fromkeys({*RULES, *OWN_VARIABLES} - {"HOST"}, "")
+    values |= {"OBJECT_PREFIX": "uploads/", "SANDBOX_DIR": str(tmp_path / "state")}
+    values |= {"PORT": str(free_port()), "FOO": "1", "V": "1", "PYTHON": "python3.12"}
+    values |= {"VENV": "x", "LANG": "C", "SHELL": "/bin/sh"}
+    arguments = (f"{name}={value}" for name, value in values.items())
+    done = finished(make("token", *arguments), tmp_path / "state")
+    assert (done.returncode, "did you mean" in done.stderr) == (0, False), done.stderr
+    assert json.loads(done.stdout)["StatusCode"] == 200
+
+
+@pytest.mark.slow
+def test_a_misspelt_name_in_the_environment_or_makeflags_stops_nothing(tmp_path: Path) -> None:
+    """Only names of the function cause a warning, because other programs also use short names."""
+    names = {"ATUH": "jwt", "JWT_ISUER": "x"}
+    flags = {"MAKEFLAGS": "ATUH=jwt JWT_ISUER=x"}
+    port = f"PORT={free_port()}"
+    for done in (
+        finished(make("token", port), tmp_path / "state", **names),
+        finished(make("token", port), tmp_path / "state", **flags),
+        finished(TOKEN, tmp_path / "state", PORT=port.removeprefix("PORT="), **names),
+    ):
+        assert done.returncode == 0, done.stderr
+        assert "sandbox: JWT_ISUER is not a variable of the function" in done.stderr
+        assert "ATUH" not in done.stderr
 
 
 # .env is the deployment's file
