@@ -105,6 +105,30 @@ def test_what_is_wrong_beside_is_found(anybody: Sandbox) -> None:
         assert part in faults
 
 
+# What the page asks when it opens
+
+
+ASKED = ["/ 400", "/form 400", "/multipart 400", "/signed-url 400"]
+"""A wrong wish for each way to upload, which an open way refuses if the caller is known."""
+SHOWN = ["/ 200", "/uploads 200"]
+"""The requests for the bucket's name and for the list of uploads."""
+
+
+@slow
+def test_the_page_asks_each_way_once(anybody: Sandbox) -> None:
+    found = drive("page_opens", anybody)
+    assert found["asked"] == {"opened": sorted(ASKED + SHOWN)}
+
+
+@slow
+def test_without_a_login_the_page_asks_once_and_a_reload_asks_with_the_kept_login(
+    users: Sandbox,
+) -> None:
+    asked = drive("page_opens", users, user="opener")["asked"]
+    assert asked["opened"] == asked["signed out"] == ["/ 401"]
+    assert asked["signed in"] == asked["reloaded"] == sorted(ASKED + SHOWN)
+
+
 # The four ways
 
 
@@ -261,15 +285,24 @@ def test_the_platforms_own_429_is_waited_out(anybody: Sandbox, tmp_path: Path) -
 
 
 @slow
-def test_a_closed_way_is_shown_as_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("user", "routes", "closed"),
+    [
+        ("", "signed-url,form", {"token": "Token (closed)", "multipart": "In parts (closed)"}),
+        # Here the page learns only after the sign-in which ways are closed.
+        ("alice", "token,form,multipart", {"signed-url": "Signed URL (closed)"}),
+    ],
+)
+def test_a_closed_way_is_shown_as_closed(
+    tmp_path: Path, user: str, routes: str, closed: dict[str, str]
+) -> None:
     built_page()
-    with running(tmp_path / "state", ENABLED_ROUTES="signed-url,form") as sandbox:
-        found = run("page_refusals.mjs", {"url": f"http://127.0.0.1:{sandbox.port}/app/"})
+    auth = "jwt" if user else "anonymous"
+    with running(tmp_path / "state", AUTH=auth, ENABLED_ROUTES=routes) as sandbox:
+        job = {"url": f"http://127.0.0.1:{sandbox.port}/app/", "user": user}
+        found = run("page_refusals.mjs", job)
     assert found["faults"] == found["open"] == []
-    closed = {way: (is_off, text) for way, is_off, text in found["ways"]}
-    assert closed["token"] == (True, "Token (closed)")
-    assert closed["multipart"] == (True, "In parts (closed)")
-    assert [closed["signed-url"][0], closed["form"][0]] == [False, False]
+    assert {way: text for way, is_off, text in found["ways"] if is_off} == closed
 
 
 @slow

@@ -18,11 +18,11 @@ const moved = page();
 moved.session.give(job.alice);
 const ofAlice = moved.session.logins();
 moved.settings.appServer = 'https://two.example/';
-const elsewhere = { user: moved.session.user, login: await moved.session.logins()() };
+const elsewhere = { user: moved.session.user, login: moved.session.logins() };
 moved.session.give(job.bob);
 const before = await ofAlice(true);
 moved.settings.appServer = 'https://one.example/';
-const back = await moved.session.logins()();
+const back = moved.session.logins();
 
 /** A client of alice waits for a new login, and then somebody enters `login`. */
 async function given(login) {

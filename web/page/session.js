@@ -36,9 +36,11 @@ export function makeSession(at) {
      */
     logins() {
       const mine = current();
+      // With a function, the client would send a refused request twice.
+      if (!mine.login) return '';
       return (isRefused = false) => {
         const isLasting = !isRefused && Date.now() < mine.until - EARLY_MS;
-        if (!mine.login || isLasting || mine !== current()) return mine.login;
+        if (isLasting || mine !== current()) return mine.login;
         return mine.renewing ??= renew(mine).finally(() => { mine.renewing = undefined; });
       };
     },
@@ -123,11 +125,10 @@ export function mount(root, at) {
       : 'session.give');
   };
 
+  part('#user').value = at.settings.user ?? '';
   signIn.addEventListener('submit', async (event) => {
     event.preventDefault();
-    await enter(part('#user').value.trim());
-  });
-  const enter = async (user) => {
+    const user = part('#user').value.trim();
     try {
       await session.signIn(user);
       settings.keep(at, { user });
@@ -135,7 +136,7 @@ export function mount(root, at) {
       const { text, todo } = sentence(at, { code: 'Network', ...error, message: error.message });
       part('#session-note').textContent = `${text} ${todo}`;
     }
-  };
+  });
   give.addEventListener('submit', (event) => {
     event.preventDefault();
     const field = part('#login');
@@ -156,11 +157,6 @@ export function mount(root, at) {
   at.on('ways', () => {
     part('#try-bob').hidden = at.ways.token !== 'open';
     part('#try-bob').textContent = at.t('session.try', { user: other() });
-    // The page may keep the name, because a name is not secret. The demo sign-in needs only a name.
-    if (session.needed && at.signIn && at.settings.user && !part('#user').value) {
-      part('#user').value = at.settings.user;
-      enter(at.settings.user);
-    }
   });
   showTimeLeft(at);
 }

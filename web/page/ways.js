@@ -20,13 +20,17 @@ const NO_SERVER = ['Network', 'InvalidAnswer'];
 /**
  * Ask once which ways are open.
  * @returns {Promise<{ways: Object<string, 'open' | 'closed'>, needsLogin: boolean, fault?: Error}>} If it is not
- *   known which ways are open, `fault` says why: no server answered, or the server does not accept this caller.
+ *   known which ways are open, a login is needed, or `fault` says why: no server answered, or the server does not
+ *   accept this caller.
  */
 export async function probe(client) {
   const ask = (way) => client.ask(...PROBES[way]).then(() => ({}), (error) => error);
   const first = await ask(WAYS[0]);
   // If no server answered the first request, the other requests would fail too.
   if (NO_SERVER.includes(first.code)) return { ways: {}, needsLogin: false, fault: first };
+  // Without a login, the other requests would be refused too. The page asks again after the sign-in, and only then
+  // shows which ways are closed.
+  if (first.status === 401) return { ways: {}, needsLogin: true };
   const answers = [first, ...await Promise.all(WAYS.slice(1).map(ask))];
   const open = (error) => (CLOSED.includes(error.code) ? 'closed' : 'open');
   const isFault = ({ code, status }) => NO_SERVER.includes(code) || status === 403 && !CLOSED.includes(code)
