@@ -231,8 +231,14 @@ def _advice(out: Path, variables: Mapping[str, str]) -> Iterator[str]:
     if "AUTH" not in variables:
         yield "- Set JWT_SECRET, so that only your logins get tokens. Or set AUTH=anonymous:"
         yield "  then all users share one folder, as in the vendor's sample."
+    policy = policies_described.bundled().get(variables.get("POLICY_FILE", ""))
+    if policy and not policy.is_confined:
+        yield f"- Use another POLICY_FILE: {variables['POLICY_FILE']} allows everything that the"
+        yield "  upload role may do, in every folder."
     source = shlex.quote(str(out if out.is_absolute() else f"./{out}"))
-    yield f"- Try it: set -a; . {source}; set +a; make token CLOUD=1"
+    # A subshell, because exported variables would also change later sandboxes of the terminal.
+    loaded = f"(set -a; . {source}; make token CLOUD=1)"
+    yield f"- Try it: {'make token CLOUD=1' if out == Path('.env') else loaded}"
     yield f"- Replace {_KEY[0]} and {_KEY[1]}"
     yield "  by a role: give the deployed function a role that may do sts:AssumeRole on"
     yield "  ROLE_ARN. Remove both variables, disable the key in RAM, delete config.json."

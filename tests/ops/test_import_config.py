@@ -355,6 +355,34 @@ def test_any_config_is_imported_or_a_clear_error(
     assert SECRET not in said
 
 
+def test_a_policy_for_every_folder_is_named_in_what_is_left(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name of the vendor's all_policy.txt leads to our all_policy, which has no limit."""
+    assert main({**config(folder), "POLICY_FILE": "all_policy"}) == 0
+    assert "- Use another POLICY_FILE: all_policy allows everything" in capsys.readouterr().out
+
+
+def test_a_confined_policy_is_not_named_in_what_is_left(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main({**config(folder), "POLICY_FILE": "bucket_read_write_policy"}) == 0
+    assert "Use another POLICY_FILE" not in capsys.readouterr().out
+
+
+def test_the_command_to_try_exports_nothing_into_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a later `make run` in this terminal would use the deployment's policy."""
+    assert main(config(folder)) == 0
+    loaded = f"(set -a; . {shlex.quote(str(folder / '.env'))}; make token CLOUD=1)"
+    assert f"- Try it: {loaded}\n" in capsys.readouterr().out
+    (folder / ".env").unlink()
+    monkeypatch.chdir(folder)
+    assert main({**config(folder), "OUT": ".env"}) == 0
+    assert "- Try it: make token CLOUD=1\n" in capsys.readouterr().out
+
+
 def test_make_import_config_runs_in_the_checkout(folder: Path) -> None:
     done = run(config(folder))
     assert (done.returncode, done.stderr) == (0, "")
