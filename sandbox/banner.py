@@ -49,7 +49,7 @@ def of_sandbox(
         [
             f"  page       {link(url + page.PATH[1:])}  in a browser: upload, and see it",
             token_url,
-            _deployed(settings),
+            _deployed(settings, ports.gateway),
             *facts,
             *(["  signatures V4, and V1 as for old buckets"] if takes_v1 else []),
             "",
@@ -87,7 +87,7 @@ def link_on(stream: TextIO, env: Mapping[str, str]) -> Callable[[str], str]:
     return lambda url: f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 
 
-def _deployed(settings: Settings) -> str:
+def _deployed(settings: Settings, port: int) -> str:
     """The line that compares the sandbox's defaults with the defaults of a deployed function."""
     defaults = (variables.AUTH.default, variables.POLICY_FILE.default)
     auth, policy = defaults
@@ -95,7 +95,7 @@ def _deployed(settings: Settings) -> str:
     plays = (
         "this run has the same settings"
         if here == defaults
-        else f"to try this: make run AUTH={auth} POLICY_FILE={policy}"
+        else f"to try this: make run PORT={port} AUTH={auth} POLICY_FILE={policy}"
     )
     return (
         f"  deployed   a deployed function has AUTH={auth} by default, and its tokens cannot read "

@@ -104,7 +104,8 @@ def test_the_first_lines_are_the_page_the_token_url_and_what_is_deployed(sandbox
     assert page.split()[:2] == ["page", f"{url}app/"]
     assert token_url == f"  token URL  {url}"
     assert "has AUTH=jwt by default, and its tokens cannot read objects" in deployed
-    assert deployed.endswith("make run AUTH=jwt POLICY_FILE=bucket_write_policy")
+    to_try = f"make run PORT={sandbox.port} AUTH=jwt POLICY_FILE=bucket_write_policy"
+    assert deployed.endswith(to_try)
     # Without a terminal, the output has no control sequences.
     assert "\x1b" not in sandbox.stdout
 
