@@ -125,10 +125,11 @@ export function mount(root, at) {
       : 'session.give');
   };
 
-  part('#user').value = at.settings.user ?? '';
   signIn.addEventListener('submit', async (event) => {
     event.preventDefault();
-    const user = part('#user').value.trim();
+    await enter(part('#user').value.trim());
+  });
+  const enter = async (user) => {
     try {
       await session.signIn(user);
       settings.keep(at, { user });
@@ -136,7 +137,7 @@ export function mount(root, at) {
       const { text, todo } = sentence(at, { code: 'Network', ...error, message: error.message });
       part('#session-note').textContent = `${text} ${todo}`;
     }
-  });
+  };
   give.addEventListener('submit', (event) => {
     event.preventDefault();
     const field = part('#login');
@@ -157,6 +158,11 @@ export function mount(root, at) {
   at.on('ways', () => {
     part('#try-bob').hidden = at.ways.token !== 'open';
     part('#try-bob').textContent = at.t('session.try', { user: other() });
+    // The page may keep the name, because a name is not secret. The demo sign-in needs only a name.
+    if (session.needed && at.signIn && at.settings.user && !part('#user').value) {
+      part('#user').value = at.settings.user;
+      enter(at.settings.user);
+    }
   });
   showTimeLeft(at);
 }

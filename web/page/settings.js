@@ -44,10 +44,7 @@ export function mount(root, at) {
       return input.focus();
     }
     input.value = at.settings.appServer;
-    // The page keeps the user's name, because a name is not secret. The demo sign-in needs only a name.
-    const { user } = at.settings;
-    if (!at.signIn || !user || at.session.user) return at.change();
-    return at.session.signIn(user).catch(() => at.change());
+    at.change();
   };
   const say = (text) => {
     fault.textContent = text;
@@ -72,7 +69,7 @@ export function mount(root, at) {
   });
   at.on('online', () => {
     // A page that was opened without a network could not ask the server, so it asks now.
-    if (at.settings.appServer && !at.session.needed && !Object.keys(at.ways).length) use(at.settings.appServer);
+    if (at.settings.appServer && !at.session.needed && !Object.keys(at.ways).length) at.change();
   });
   const server = at.config.appServer || at.settings.server;
   if (server) use(server);
