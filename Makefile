@@ -73,7 +73,7 @@ token: $(READY_RUN) ## print one token as JSON: [AUTH=jwt CALLER=alice] [CLOUD=1
 	@exec $(BIN)/python -m sandbox token $(SANDBOX_GIVEN)
 
 account-key: $(READY_RUN) ## print the key of the sandbox's account, which may do everything there
-	@$(BIN)/python -m sandbox account-key
+	@$(BIN)/python -m sandbox account-key $(SANDBOX_GIVEN)
 
 login: $(READY_RUN) ## print a login for your deployment, signed with its JWT_SECRET: CALLER=alice [SECONDS=900]
 	@$(BIN)/python -m ops.login
@@ -112,7 +112,7 @@ template: $(READY_RUN) ## make dist/template.yml, the whole deployment in one fi
 	@$(BIN)/python -m ops.template
 
 clean: ## remove what the sandbox stored
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean; else rm -rf .sandbox; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sandbox clean $(SANDBOX_GIVEN); else rm -rf .sandbox; fi
 
 # For maintainers
 

@@ -7,7 +7,6 @@ valid.
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -33,9 +32,6 @@ _OPTIONAL = (
     *("AUTH", "JWT_JWKS_FILE", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
     *("JWT_REQUIRE", "LOGINS_NOT_BEFORE", "DENIED_CALLERS"),
 )
-# MAKEFLAGS has the variables of make's command line as NAME=value, with blanks between them. A
-# blank in a value has a backslash before it.
-_ON_COMMAND_LINE = re.compile(r"(?<!\\)(?:^|\s)JWT_SECRET[:?+!]*=")
 
 
 class Login(NamedTuple):
@@ -70,7 +66,7 @@ def issue(env: Mapping[str, str]) -> Login:
 
     The function's own code verifies the login. Raises Misconfiguration, which names the variable.
     """
-    if _ON_COMMAND_LINE.search(env.get("MAKEFLAGS", "")):
+    if "JWT_SECRET" in misspelt.on_command_line(env):
         raise Misconfiguration(
             "JWT_SECRET",
             "must not be on make's command line, because every process can read a command line "

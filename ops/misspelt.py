@@ -14,7 +14,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from token_service import misspelt
 from token_service.settings.variables import VARIABLES
@@ -47,9 +47,9 @@ _SHORT, _SHORT_LIKENESS = 8, 0.8
 """A name of at most 8 letters with one letter too many, or one too few, has a ratio of 0.8 or more.
 PATH and AUTH have 0.75."""
 
-# MAKEFLAGS has the variables of make's command line as NAME=value, with blanks between them. A
-# blank in a value has a backslash before it.
-_IN_MAKEFLAGS = re.compile(r"(?<!\\)(?:^|\s)([A-Za-z_][A-Za-z0-9_]*)[:?+!]*=")
+# MAKEFLAGS has the variables of make's command line as NAME=value, with blanks between them. In a
+# value, make puts a backslash before a blank and before a backslash, but not before a line feed.
+_IN_MAKEFLAGS = re.compile(r"(?<!\\)(?:\\\\)*(?:^|[ \t])([A-Za-z_][A-Za-z0-9_]*)[:?+!]*=")
 
 
 def find(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -78,11 +78,17 @@ def refusal(name: str, meant: str) -> str:
     return f"there is no variable {name}; did you mean {meant}? Nothing was started"
 
 
+def on_command_line(env: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that MAKEFLAGS has, in its order."""
+    return _IN_MAKEFLAGS.findall(env.get("MAKEFLAGS", ""))
+
+
 def refuse(command: str) -> None:
     """End `make <command>` if a name on make's command line is misspelt, before the tool does
-    anything. The names come from MAKEFLAGS."""
-    names = _IN_MAKEFLAGS.findall(os.environ.get("MAKEFLAGS", ""))
-    found = typed(names, OF_TOOLS)
+    anything. If another make runs this make, the names may be meant for that other make."""
+    if os.environ.get("MAKELEVEL", "1") > "1":
+        return
+    found = typed(on_command_line(os.environ), OF_TOOLS)
     if found:
         sys.exit("\n".join(f"make {command}: {refusal(*pair)}" for pair in sorted(found.items())))
 

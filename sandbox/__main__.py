@@ -96,11 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         banner.hold_log()
     code = Misconfiguration.code
     try:
+        _check_typed_names(options.given, options.make)
         if command == "clean":
             return _clean()
         if command == "account-key":
             return _print_account_key()
-        _check_typed_names(options.given, options.make)
         _read_env_file()
         _warn_of_names()
         ports = _ports(os.environ)

@@ -35,7 +35,7 @@ def given_to_make(names: Iterable[str], make_pid: int) -> frozenset[str]:
 
 def _assigned(argument: str) -> str:
     """The name in NAME=value, or in another form of assignment that make accepts; else ""."""
-    found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+!]|:{0,3})=", argument)
+    found = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:[+!?]|:{0,3})=", argument)
     return found[1] if found else ""
 
 

@@ -102,11 +102,34 @@ def test_a_misspelt_name_stops_an_operators_target(target: str, name: str, meant
 
 
 def test_a_text_in_a_value_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAKELEVEL", raising=False)
     monkeypatch.setenv("MAKEFLAGS", r"s -- CALLER=al\ CALER=ice URL:=http://127.0.0.1/?UPLAOD=1")
     misspelt.refuse("smoke")
     monkeypatch.setenv("MAKEFLAGS", r"s -- CALLER=al\ ice CALER=bob UPLAOD:=1")
     with pytest.raises(SystemExit, match=r"CALER.*\n.*UPLAOD"):
         misspelt.refuse("smoke")
+
+
+def test_a_line_feed_in_a_value_begins_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """make does not mark a line feed. A part of a secret would be taken for a name, and printed."""
+    monkeypatch.setenv("MAKEFLAGS", " -- JWT_SECRET=abc\nCALLERS=secret")
+    misspelt.refuse("roles")
+
+
+def test_a_name_after_a_value_that_ends_with_a_backslash_is_found() -> None:
+    flags = r" -- JWT_SECRET=abc\\ CALER=bob URL=a\\\ CALER=b"
+    assert misspelt.on_command_line({"MAKEFLAGS": flags}) == ["JWT_SECRET", "CALER", "URL"]
+
+
+def test_a_name_for_the_make_that_runs_this_make_stops_no_tool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAKEFLAGS", " -- SHOW=1")
+    monkeypatch.setenv("MAKELEVEL", "2")
+    misspelt.refuse("roles")
+    monkeypatch.setenv("MAKELEVEL", "1")
+    with pytest.raises(SystemExit, match="SHOW"):
+        misspelt.refuse("roles")
 
 
 def test_a_misspelt_name_in_the_environment_stops_no_tool(monkeypatch: pytest.MonkeyPatch) -> None:

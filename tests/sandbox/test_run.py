@@ -787,6 +787,8 @@ def test_each_misspelt_name_on_the_command_line_is_refused_without_its_value(
         (("run", "PUBLIC_ENDPONT=closed"), "PUBLIC_ENDPONT", "PUBLIC_ENDPOINT"),
         (("token", "AUTH=jwt", "CALER=bob"), "CALER", "CALLER"),
         (("token", "JWT_ISUER=x", "CLOUD=1"), "JWT_ISUER", "JWT_ISSUER"),
+        (("token", "LNA?=1"), "LNA", "LAN"),
+        (("account-key", "SANDBOX_DRI=x"), "SANDBOX_DRI", "SANDBOX_DIR"),
     ],
 )
 def test_a_misspelt_name_after_make_is_refused_before_anything_starts(
@@ -801,6 +803,18 @@ def test_a_misspelt_name_after_make_is_refused_before_anything_starts(
     if arguments[0] == "token":
         assert json.loads(done.stdout)["ErrorMessage"] == text
     assert not (tmp_path / "state").exists()
+
+
+def test_clean_with_a_misspelt_folder_removes_nothing(tmp_path: Path) -> None:
+    """Otherwise it would remove the default folder, which is not the one that was meant."""
+    stored = tmp_path / "state" / "oss" / "file"
+    stored.parent.mkdir(parents=True)
+    stored.touch()
+    done = finished(make("clean", "SANDBOX_DRI=x"), tmp_path / "state")
+    assert "there is no variable SANDBOX_DRI; did you mean SANDBOX_DIR?" in done.stderr
+    assert stored.exists()
+    assert finished(make("clean"), tmp_path / "state").returncode == 0
+    assert not stored.exists()
 
 
 @pytest.mark.slow
