@@ -195,7 +195,7 @@ def test_the_deployments_file_is_not_read(tmp_path: Path) -> None:
     done = subprocess.run(
         make("token"),
         cwd=tmp_path,
-        env={**environment(tmp_path / "state", PORT=str(UNUSED_PORT)), "PYTHONPATH": str(ROOT)},
+        env={**environment(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         timeout=20,

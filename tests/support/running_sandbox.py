@@ -43,11 +43,13 @@ def given(command: tuple[str, ...], *names: str) -> tuple[str, ...]:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """An environment without the developer's variables, and without a proxy."""
+    """An environment without the developer's variables, and without a proxy. The developer's own
+    sandbox may run on 7080, so the default of PORT is UNUSED_PORT."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'functions' / 'sts_token'}",
         "SANDBOX_DIR": str(folder),
+        "PORT": str(UNUSED_PORT),
         **variables,
     }
 
@@ -200,10 +202,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def finished(
     command: Sequence[str], folder: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself, and check that it printed no secret.
-
-    The default of PORT is UNUSED_PORT, because the developer's own sandbox may run on 7080."""
-    variables.setdefault("PORT", str(UNUSED_PORT))
+    """Run a command that ends by itself, and check that it printed no secret."""
     done = subprocess.run(
         command,
         cwd=_beside(folder),
